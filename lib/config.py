@@ -1,0 +1,156 @@
+"""config.yaml → one frozen settings object; `--config FILE` replaces the file, environment variables override values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lib.errors import ConfigError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT_PREFIX = "CVAUTOML_"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SplitSettings(_Frozen):
+    """How a data set without splits.csv is divided."""
+
+    test_fraction: float = Field(0.2, gt=0, lt=1)
+    validation_fraction: float = Field(0.16, ge=0, lt=1)
+    near_duplicate_bits: int = Field(4, ge=0, le=64)
+    seed: int = 0
+
+
+class ClassificationSettings(_Frozen):
+    """Recipe of classification heads."""
+
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    distillation_temperature: float = Field(4.0, gt=0)
+    distillation_weight: float = Field(0.7, ge=0, le=1)
+    knn_neighbours: int = Field(5, ge=1)
+    catboost_iterations: int = Field(200, ge=1)
+
+
+class SegmentationSettings(_Frozen):
+    """Recipe of segmentation decoders."""
+
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(4, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    image_height_px: int = Field(128, ge=32)
+    image_width_px: int = Field(800, ge=32)
+    threshold: float = Field(0.5, gt=0, lt=1)
+
+
+class FinetuneSettings(_Frozen):
+    """What --finetune changes in a recipe."""
+
+    learning_rate: float = Field(1e-4, gt=0)
+    batch_size: int = Field(16, ge=1)
+
+
+class AlsSettings(_Frozen):
+    """Defaults of `als.py train`."""
+
+    epoch: int = Field(5, ge=1)
+    rank: int = Field(3, ge=1)
+    regularisation: float = Field(0.1, gt=0)
+    sweeps: int = Field(50, ge=1)
+    folds: int = Field(5, ge=2)
+
+
+class Settings(_Frozen):
+    """Every global value of the project. Folders are absolute after loading."""
+
+    runs_dir: Path = Path("data/runs")
+    out_dir: Path = Path("data/als")
+    datasets_dir: Path = Path("datasets")
+    cache_dir: Path = Path(".cache")
+    cache_size_gb: float = Field(20, gt=0)
+    weights_dir: Path | None = None
+    weights: Literal["pretrained", "random"] = "pretrained"
+    device: str = "auto"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    threads: int = Field(0, ge=0)
+    split: SplitSettings = SplitSettings()
+    classification: ClassificationSettings = ClassificationSettings()
+    segmentation: SegmentationSettings = SegmentationSettings()
+    finetune: FinetuneSettings = FinetuneSettings()
+    als: AlsSettings = AlsSettings()
+
+    def override(self, **values: Any) -> Settings:
+        """A copy with the given values in place of its own; None means "leave as it is"; checked again."""
+        given = {name: value for name, value in values.items() if value is not None}
+        return _validated({**self.model_dump(), **given}, "command line")
+
+
+def load_settings(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from `file` (default: the project's config.yaml), then CVAUTOML_… variables on top.
+
+    Raises ConfigError that names the file or variable, the field, and what was expected.
+    """
+    environment = os.environ if environment is None else environment
+    path = Path(file) if file else PROJECT_ROOT / "config.yaml"
+    values = _read_yaml(path)
+    settings = _validated(_with_environment(values, environment), str(path))
+    base = path.resolve().parent
+    folders = {
+        name: base / folder
+        for name in ("runs_dir", "out_dir", "datasets_dir", "cache_dir", "weights_dir")
+        if (folder := getattr(settings, name)) is not None
+    }
+    return settings.model_copy(update={name: folder.resolve() for name, folder in folders.items()})
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the settings file {path}: {error.strerror}; pass an existing file with --config"
+        ) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected `name: value` lines, found {type(values).__name__}")
+    return values
+
+
+def _with_environment(values: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    merged = dict(values)
+    for variable, text in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        *parents, name = variable[len(ENVIRONMENT_PREFIX) :].lower().split("__")
+        place = merged
+        for parent in parents:
+            place[parent] = dict(place.get(parent) or {})
+            place = place[parent]
+        place[name] = yaml.safe_load(text) if text else None
+    return merged
+
+
+def _validated(values: dict[str, Any], origin: str) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()} (got {e['input']!r})" for e in error.errors()
+        )
+        raise ConfigError(f"settings from {origin} and CVAUTOML_ variables: {problems}") from error
