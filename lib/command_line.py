@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from lib.config import Settings, load_settings
+from lib.config import load_settings
 from lib.errors import CvAutomlError
 
 EXIT_BAD_INPUT = 2
@@ -57,7 +57,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if hasattr(value, "tolist"):
         return _plain(value.tolist())
-    if isinstance(value, float) and value != value or value in (float("inf"), float("-inf")):
+    if (isinstance(value, float) and value != value) or value in (float("inf"), float("-inf")):
         return None
     return str(value) if isinstance(value, Path) else value
 

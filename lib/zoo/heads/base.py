@@ -1,0 +1,85 @@
+"""The head contract: what a head is given, what it gives back, and how it is registered."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from lib.datasets.base import DataSet
+from lib.records import BackboneInfo, EpochEntry, FinalMetrics, Recipe
+from lib.records.schema import Task
+from lib.registry import Registry
+
+if TYPE_CHECKING:
+    import torch
+    from lib.zoo.backbones import Backbone
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One cell to train.
+
+    `features`: float32 array (n_files, embedding_width) in the order of `data_set.files`; None where the head works on
+    images (masks, fine-tuning). `on_epoch` is called after each epoch, for the live table.
+    """
+
+    data_set: DataSet
+    backbone: Backbone
+    recipe: Recipe
+    seed: int
+    device: torch.device
+    features: npt.NDArray[np.float32] | None = None
+    on_epoch: Callable[[EpochEntry], None] = field(default=lambda entry: None)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What training a head gives back.
+
+    `predict`: features or images of one batch → scores, kept for measuring latency (None where there is nothing to time).
+    """
+
+    epochs: tuple[EpochEntry, ...]
+    final: FinalMetrics
+    parameters: int
+    training_s: float
+    evaluation_s: float
+    predict: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Head(ABC):
+    """Turns features into answers. A head is added by one decorated class: `@HEADS.register("linear")`."""
+
+    name: str
+    tasks: tuple[Task, ...] = ("classification",)
+    needs_network: bool = False
+    can_finetune: bool = False
+
+    @abstractmethod
+    def parameters(self, embedding_width: int, n_classes: int) -> int:
+        """Trainable parameters of the head alone; 0 for heads without any."""
+
+    @abstractmethod
+    def train(self, job: TrainingJob) -> TrainingResult:
+        """Trains and evaluates; raises CvAutomlError with a reason where the data does not allow it."""
+
+    def incompatibility(self, backbone: BackboneInfo, task: Task, finetune: bool) -> str | None:
+        """The reason why the pair cannot work, found before anything is trained; None where it can."""
+        if task not in self.tasks:
+            return f"head '{self.name}' answers {' and '.join(self.tasks)}, the data set asks for {task}"
+        if self.needs_network and backbone.family == "handcrafted":
+            return f"head '{self.name}' needs a network's feature maps, '{backbone.name}' has none"
+        if finetune and not self.can_finetune:
+            return f"head '{self.name}' has no gradient to fine-tune a backbone with"
+        if finetune and backbone.family == "handcrafted":
+            return f"'{backbone.name}' is no network: there is nothing to fine-tune"
+        return None
+
+
+HEADS: Registry[Head] = Registry("head")
