@@ -1,0 +1,206 @@
+"""Explicit ALS with biases: q ≈ μ + b_row + c_col + x_row·y_col over the observed cells only, each side in closed form.
+
+With one side fixed, each row is a ridge regression of its scores (less μ and c) on z_col = [y_col, 1]:
+w_row = [x_row, b_row] = (Σ z zᵀ + λI)⁻¹ Σ z (q − μ − c), summed over the row's observed cells; then the sides change
+places (Zhou et al. 2008, "Large-scale parallel collaborative filtering for the Netflix prize", with biases).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from lib.errors import MatrixError
+from lib.performance_prediction.table import Floats
+
+SINGLE_PRECISION_FROM_CELLS = (
+    500_000  # above it, memory traffic decides the speed and rounding no longer matters
+)
+SPARSE_BELOW_SHARE = 0.05  # a dense product beats a sparse one until far fewer cells than this are observed
+MINIMUM_NOISE = 1e-4  # a spread of zero would claim certainty
+
+OnSweep = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class AlsModel:
+    """Factors and biases of a fitted ALS.
+
+    `row_factors` (n_rows, rank), `column_factors` (n_columns, rank), `row_biases` (n_rows,), `column_biases`
+    (n_columns,), `mean` μ; `losses`: root mean squared error on the observed cells after each sweep; `noise`: residual
+    standard deviation on the observed cells, corrected for the fitted degrees of freedom.
+    """
+
+    mean: float
+    row_factors: Floats
+    column_factors: Floats
+    row_biases: Floats
+    column_biases: Floats
+    regularisation: float
+    losses: tuple[float, ...]
+    noise: float
+
+    @property
+    def rank(self) -> int:
+        """Length of a factor."""
+        return self.row_factors.shape[1]
+
+    def predict(self) -> Floats:
+        """What the model says of every cell, (n_rows, n_columns), not clipped."""
+        return (
+            self.mean
+            + self.row_biases[:, None]
+            + self.column_biases
+            + self.row_factors @ self.column_factors.T
+        )
+
+    def spread(self, observed: Any) -> Floats:
+        """Standard deviation of each cell, (n_rows, n_columns): noise and the uncertainty of the row's and column's weights.
+
+        `observed`: bool array (n_rows, n_columns), the cells the model was fitted on.
+        """
+        rows = _leverage(observed, self.column_factors, self.regularisation)
+        columns = _leverage(observed.T, self.row_factors, self.regularisation).T
+        return self.noise * np.sqrt(1.0 + rows + columns)
+
+    def fold_in(self, values: Floats) -> tuple[Floats, Floats]:
+        """Mean and standard deviation (n_columns,) of a new row from its measured `values` (NaN elsewhere)."""
+        design = _with_ones(self.column_factors)
+        seen = np.isfinite(values)
+        gram = design[seen].T @ design[seen] + self.regularisation * np.eye(self.rank + 1)
+        target = design[seen].T @ (values[seen] - self.mean - self.column_biases[seen])
+        inverse = np.linalg.inv(gram)
+        mean = self.mean + self.column_biases + design @ (inverse @ target)
+        leverage = np.einsum("ck,kl,cl->c", design, inverse, design)
+        return mean, self.noise * np.sqrt(1.0 + leverage)
+
+
+def fit_als(
+    values: Any,
+    rank: int = 3,
+    regularisation: float = 0.1,
+    sweeps: int = 20,
+    seed: int = 0,
+    on_sweep: OnSweep | None = None,
+) -> AlsModel:
+    """Explicit ALS on the observed cells of `values`.
+
+    `values`: float array (n_rows, n_columns) with NaN where nothing is known, or a scipy sparse matrix whose stored
+    entries are the observed ones. `regularisation` λ > 0 penalises squared factors and biases. `on_sweep(sweep, rmse)`
+    is called after each of the `sweeps`. Raises MatrixError when no cell is observed.
+    """
+    cells = _observed_cells(values)
+    if cells.count == 0:
+        raise MatrixError("the table holds no measured cell: measure at least one score first")
+    rng = np.random.default_rng(seed)
+    n_columns = cells.shape[1]
+    column_side = np.concatenate([0.1 * rng.standard_normal((n_columns, rank)), np.zeros((n_columns, 1))], 1)
+    losses: list[float] = []
+    transposed = cells.transposed()
+    for sweep in range(1, sweeps + 1):
+        row_side, _ = _solve_side(cells, column_side, regularisation)
+        column_side, squared_error = _solve_side(transposed, row_side, regularisation)
+        losses.append(float(np.sqrt(max(squared_error, 0.0) / cells.count)))
+        if on_sweep:
+            on_sweep(sweep, losses[-1])
+    freedom = max(cells.count - 0.5 * rank * sum(cells.shape) - sum(cells.shape), 0.25 * cells.count)
+    return AlsModel(
+        mean=cells.mean,
+        row_factors=row_side[:, :-1],
+        column_factors=column_side[:, :-1],
+        row_biases=row_side[:, -1],
+        column_biases=column_side[:, -1],
+        regularisation=regularisation,
+        losses=tuple(losses),
+        noise=max(losses[-1] * float(np.sqrt(cells.count / freedom)), MINIMUM_NOISE),
+    )
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Observed cells, ready for products: `weights` 1 where observed, `centred` value − μ there, 0 elsewhere."""
+
+    weights: Any
+    centred: Any
+    mean: float
+    count: int
+    squared: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.weights.shape
+
+    def transposed(self) -> _Cells:
+        if scipy.sparse.issparse(self.weights):
+            return _Cells(self.weights.T.tocsr(), self.centred.T.tocsr(), self.mean, self.count, self.squared)
+        return _Cells(self.weights.T, self.centred.T, self.mean, self.count, self.squared)
+
+
+def _observed_cells(values: Any) -> _Cells:
+    if scipy.sparse.issparse(values):
+        return _sparse_cells(values.tocsr())
+    observed = np.isfinite(values)
+    count = int(observed.sum())
+    if count < SPARSE_BELOW_SHARE * values.size and values.size > SINGLE_PRECISION_FROM_CELLS:
+        rows, columns = np.nonzero(observed)
+        return _sparse_cells(scipy.sparse.csr_matrix((values[observed], (rows, columns)), shape=values.shape))
+    precision = np.float32 if values.size > SINGLE_PRECISION_FROM_CELLS else np.float64
+    mean = float(np.nanmean(values)) if count else 0.0
+    centred = np.where(observed, values - mean, 0.0).astype(precision)
+    return _Cells(observed.astype(precision), centred, mean, count, _squared_norm(centred))
+
+
+def _sparse_cells(stored: Any) -> _Cells:
+    count = int(stored.nnz)
+    mean = float(stored.data.mean()) if count else 0.0
+    centred = scipy.sparse.csr_matrix(
+        ((stored.data - mean).astype(np.float32), stored.indices, stored.indptr), stored.shape
+    )
+    weights = scipy.sparse.csr_matrix(
+        (np.ones(count, np.float32), stored.indices, stored.indptr), stored.shape
+    )
+    return _Cells(weights, centred, mean, count, _squared_norm(centred.data))
+
+
+def _squared_norm(values: Any) -> float:
+    return float(np.sum(np.square(values), dtype=np.float64))
+
+
+def _solve_side(cells: _Cells, other: Floats, regularisation: float) -> tuple[Floats, float]:
+    """Closed-form weights [factor, bias] of one side given the `other`, and the squared error on the observed cells."""
+    factors, biases = other[:, :-1], other[:, -1]
+    design = _with_ones(factors)
+    width = design.shape[1]
+    left, right = np.triu_indices(width)
+    pairs = design[:, left] * design[:, right]
+    precision = cells.weights.dtype
+    products = cells.weights @ np.hstack([pairs, biases[:, None] * design]).astype(precision)
+    gram = np.empty((cells.shape[0], width, width))
+    gram[:, left, right] = gram[:, right, left] = products[:, : len(left)]
+    projected = np.asarray(cells.centred @ np.hstack([design, biases[:, None]]).astype(precision), np.float64)
+    target = projected[:, :-1] - products[:, len(left) :]
+    ridge = gram + regularisation * np.eye(width)
+    weights = np.linalg.solve(ridge, target[:, :, None])[:, :, 0]
+    offset_squared = float(
+        np.sum(np.asarray(cells.weights.T @ np.ones(cells.shape[0], precision)) * biases**2)
+    )
+    explained = 2 * np.sum(weights * target) - np.einsum("nk,nkl,nl->", weights, gram, weights, optimize=True)
+    squared_error = cells.squared - 2 * projected[:, -1].sum() + offset_squared - explained
+    return weights, float(squared_error)
+
+
+def _with_ones(factors: Floats) -> Floats:
+    return np.concatenate([factors, np.ones((len(factors), 1))], axis=1)
+
+
+def _leverage(observed: Any, factors: Floats, regularisation: float) -> Floats:
+    """z_colᵀ (Σ z zᵀ + λI)⁻¹ z_col for each row and column, (n_rows, n_columns)."""
+    design = _with_ones(factors)
+    width = design.shape[1]
+    pairs = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
+    gram = (observed.astype(float) @ pairs).reshape(-1, width, width) + regularisation * np.eye(width)
+    return np.linalg.inv(gram).reshape(len(gram), -1) @ pairs.T
