@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from lib.config import Settings
 from lib.datasets.base import DataSet
 from lib.records import BackboneInfo, EpochEntry, FinalMetrics, Recipe
 from lib.records.schema import Task
@@ -17,6 +18,7 @@ from lib.registry import Registry
 
 if TYPE_CHECKING:
     import torch
+
     from lib.zoo.backbones import Backbone
 
 
@@ -54,12 +56,17 @@ class TrainingResult:
 
 
 class Head(ABC):
-    """Turns features into answers. A head is added by one decorated class: `@HEADS.register("linear")`."""
+    """Turns features into answers. A head is added by one decorated class: `@HEADS.register("linear")`.
+
+    `HEADS["linear"]()` builds one. `uses_gradient`: whether learning rate, batch size and weight decay mean anything to it.
+    Head modules import torch only inside `train`, so that listing heads stays quick.
+    """
 
     name: str
     tasks: tuple[Task, ...] = ("classification",)
     needs_network: bool = False
     can_finetune: bool = False
+    uses_gradient: bool = True
 
     @abstractmethod
     def parameters(self, embedding_width: int, n_classes: int) -> int:
@@ -68,6 +75,10 @@ class Head(ABC):
     @abstractmethod
     def train(self, job: TrainingJob) -> TrainingResult:
         """Trains and evaluates; raises CvAutomlError with a reason where the data does not allow it."""
+
+    def options(self, settings: Settings) -> dict[str, float | int | str]:
+        """What only this head's recipe holds, from the settings, e.g. `{"neighbours": 5}`; part of the run's key."""
+        return {}
 
     def incompatibility(self, backbone: BackboneInfo, task: Task, finetune: bool) -> str | None:
         """The reason why the pair cannot work, found before anything is trained; None where it can."""
@@ -82,4 +93,4 @@ class Head(ABC):
         return None
 
 
-HEADS: Registry[Head] = Registry("head")
+HEADS: Registry[type[Head]] = Registry("head")
