@@ -1,0 +1,55 @@
+"""Shared fixtures: where the real data lie (outside the project), and settings that never touch data/."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lib.config import Settings, load_settings
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+def shared_folder() -> Path:
+    """The folder of real data, weights and score tables: CVAUTOML_SHARED, else `shared` beside the checkout."""
+    return Path(os.environ.get("CVAUTOML_SHARED", PROJECT_ROOT.parent / "shared"))
+
+
+def _existing(name: str) -> Path:
+    folder = shared_folder() / name
+    if not folder.is_dir():
+        pytest.skip(f"needs {name} at {folder}: set CVAUTOML_SHARED to the folder that holds it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """Folder of the real data sets; skips where it is absent."""
+    return _existing("realdata")
+
+
+@pytest.fixture(scope="session")
+def weights_dir() -> Path:
+    """Folder of real pretrained weights; skips where it is absent."""
+    return _existing("weights")
+
+
+@pytest.fixture(scope="session")
+def matrices() -> Path:
+    """Folder of score tables measured by others; skips where it is absent."""
+    return _existing("matrices")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """The project's settings with every folder inside the test's own."""
+    return load_settings(environment={}).model_copy(
+        update={
+            "runs_dir": tmp_path / "runs",
+            "out_dir": tmp_path / "out",
+            "datasets_dir": tmp_path / "datasets",
+            "cache_dir": tmp_path / "cache",
+        }
+    )

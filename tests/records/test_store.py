@@ -1,0 +1,99 @@
+"""The store: atomic, tolerant, quick."""
+
+from pathlib import Path
+
+import pytest
+
+from lib.errors import RecordError
+from lib.records import DataSetFacts, RecordStore, read_record
+from tests.records.factory import make_record
+
+
+def test_a_written_record_reads_back_equal(tmp_path: Path) -> None:
+    record = make_record()
+    path = RecordStore(tmp_path).write(record)
+    again = read_record(path)
+    assert again.model_copy(update={"epochs": ()}) == record.model_copy(update={"epochs": ()})
+    assert again.quality(3) == pytest.approx(record.quality(3), abs=1e-5)
+
+
+def test_the_writer_and_the_check_for_done_use_one_path(tmp_path: Path) -> None:
+    store, record = RecordStore(tmp_path), make_record()
+    assert store.find("strips", "net_a", "linear", 0, record.key) is None
+    store.write(record)
+    found = store.find("strips", "net_a", "linear", 0, record.key)
+    assert found is not None and found.key == record.key
+
+
+def test_broken_records_are_skipped_and_named(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    good = store.write(make_record())
+    torn = good.with_name("torn.json")
+    torn.write_bytes(good.read_bytes()[:200])
+    (good.parent / "foreign.json").write_text('{"hello": 1}')
+    (good.parent / "binary.json").write_bytes(b"\xff\xfe\x00")
+    records, broken = store.read_all()
+    assert len(records) == 1
+    assert {b.path.name for b in broken} == {"torn.json", "foreign.json", "binary.json"}
+    assert all(b.reason for b in broken)
+
+
+def test_a_half_written_file_is_never_read(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    good = store.write(make_record())
+    (good.parent / ".half.tmp").write_text("{")
+    records, broken = store.read_all()
+    assert (len(records), len(broken)) == (1, 0)
+
+
+def test_a_failed_write_leaves_the_old_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RecordStore(tmp_path)
+    path = store.write(make_record())
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        store.write(make_record(quality=0.1))
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_ten_thousand_records_are_read_with_the_broken_one_named(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    first = store.write(make_record())
+    text = first.read_bytes()
+    for number in range(9_999):
+        folder = tmp_path / f"set{number % 20}"
+        folder.mkdir(exist_ok=True)
+        (folder / f"net__linear__seed{number}__0.json").write_bytes(text if number else b"{")
+    records, broken = store.read_all()
+    assert (len(records), len(broken)) == (9_999, 1)
+
+
+def test_a_folder_without_records_is_empty_not_an_error(tmp_path: Path) -> None:
+    assert RecordStore(tmp_path / "absent").read_all() == ([], [])
+
+
+def test_facts_lie_beside_the_runs_and_are_no_run(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    store.write_facts(
+        DataSetFacts(name="strips", domain="industrial", task="classification", meta_features={"n": 3.0})
+    )
+    assert store.read_all() == ([], [])
+    facts, broken = store.read_facts()
+    assert facts["strips"].meta_features == {"n": 3.0} and not broken
+
+
+def test_names_cannot_leave_the_folder(tmp_path: Path) -> None:
+    path = RecordStore(tmp_path / "runs").write(make_record(data_set="../../outside", backbone="hub/net"))
+    assert path.resolve().is_relative_to((tmp_path / "runs").resolve())
+
+
+def test_reading_one_torn_record_says_which_file(tmp_path: Path) -> None:
+    path = tmp_path / "torn.json"
+    path.write_text('{"key": ')
+    with pytest.raises(RecordError, match=r"torn\.json"):
+        read_record(path)
