@@ -91,6 +91,9 @@ class Settings(_Frozen):
     segmentation: SegmentationSettings = SegmentationSettings()
     finetune: FinetuneSettings = FinetuneSettings()
     als: AlsSettings = AlsSettings()
+    related_data_sets: tuple[tuple[str, ...], ...] = Field(
+        (), description="originals from one source: relatives never stand on both sides of an evaluation"
+    )
 
     def override(self, **values: Any) -> Settings:
         """A copy with the given values in place of its own; None means "leave as it is"; checked again."""

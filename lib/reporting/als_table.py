@@ -1,0 +1,86 @@
+"""The completed quality matrix in the terminal: measured white, completed blue, errors red, embeddings green."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lib.performance_prediction.evidence import Pair
+from lib.performance_prediction.zoo_completion import ZooCompletion
+from lib.performance_prediction.zoo_completion_files import verdict
+
+MEASURED, COMPLETED, ERROR, EMBEDDING = "bold white", "bold blue", "red", "green"
+
+
+def completion_table(completion: ZooCompletion) -> RenderableType:
+    """The matrix with held-out errors and embeddings, the rivals' errors, the verdict and the notes."""
+    matrix = completion.matrix
+    evidence = matrix.evidence
+    title = f"Quality ({evidence.task}, domain {evidence.domain or 'all'}, epoch {evidence.epoch}, {len(evidence.runs)} runs on {len(evidence.data_sets)} data sets)"
+    table = Table(title=title, title_justify="left", show_lines=False)
+    table.add_column("backbone", overflow="fold")
+    for head in matrix.heads:
+        table.add_column(head, justify="right", overflow="fold")
+    table.add_column(_embedding_title(completion), style=EMBEDDING, justify="right")
+    for i, backbone in enumerate(matrix.backbones):
+        cells = [_cell(completion, i, j) for j in range(len(matrix.heads))]
+        weights = [completion.model.row_biases[i], *completion.model.row_factors[i]]
+        table.add_row(backbone, *cells, Text(" ".join(f"{w:+.2f}" for w in weights), EMBEDDING))
+    table.add_section()
+    for name, weights in _head_embeddings(completion):
+        table.add_row(Text(f"head {name}", EMBEDDING), *(Text(f"{w:+.2f}", EMBEDDING) for w in weights), "")
+    return Group(table, _legend(), _rivals(completion), *_sentences(completion))
+
+
+def _embedding_title(completion: ZooCompletion) -> str:
+    return " ".join(["bias", *(f"x{k + 1}" for k in range(completion.model.rank))])
+
+
+def _head_embeddings(completion: ZooCompletion) -> list[tuple[str, list[float]]]:
+    model = completion.model
+    named = [("bias", model.column_biases.tolist())]
+    return named + [(f"y{k + 1}", model.column_factors[:, k].tolist()) for k in range(model.rank)]
+
+
+def _cell(completion: ZooCompletion, i: int, j: int) -> Text:
+    matrix = completion.matrix
+    if matrix.measured[i, j]:
+        error = completion.held_out_error[i, j]
+        return Text.assemble((f"{matrix.values[i, j]:.3f}", MEASURED), " ", (f"{error:.3f}", ERROR))
+    if completion.completed[i, j]:
+        return Text.assemble((f"{completion.values[i, j]:.3f}", COMPLETED), " " * 6)
+    pair = Pair(matrix.backbones[i], matrix.heads[j])
+    return Text("cannot work" if pair in matrix.incompatible else "", "dim")
+
+
+def _legend() -> Text:
+    return Text.assemble(
+        ("measured", MEASURED),
+        "  ",
+        ("completed", COMPLETED),
+        "  ",
+        ("held-out absolute error", ERROR),
+        " (cross-validated, not the training error)  ",
+        ("embeddings", EMBEDDING),
+    )
+
+
+def _rivals(completion: ZooCompletion) -> Table:
+    table = Table(box=None, padding=(0, 2))
+    table.add_column("method")
+    table.add_column("held-out error", justify="right", style=ERROR)
+    for name, mae in sorted(completion.held_out_mae.items(), key=lambda item: item[1]):
+        table.add_row(name, f"{mae:.4f}", style="bold" if name == "als" else None)
+    return table
+
+
+def _sentences(completion: ZooCompletion) -> list[Text]:
+    choice, losses = completion.choice, completion.model.losses
+    fit = (
+        f"rank {choice.rank}, regularisation {choice.regularisation:g} (chosen by cross-validation); "
+        f"final loss {losses[-1]:.4f} RMSE after {len(losses)} sweeps"
+    )
+    verdict_style = "yellow" if completion.beaten_by else "default"
+    notes = [Text(f"note: {note}", "yellow") for note in completion.matrix.notes]
+    return [Text(fit), Text(verdict(completion), verdict_style), *notes]
