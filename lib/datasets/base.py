@@ -61,6 +61,13 @@ class DataSet:
     read_mask: Callable[[int], npt.NDArray[np.bool_]] | None = None
     parent: str | None = None
     derivation: str | None = None
+    hashes: npt.NDArray[np.uint64] | None = field(
+        default=None, metadata={"doc": "perceptual hash (n,) of each image"}
+    )
+    mask_areas: npt.NDArray[np.int64] | None = field(
+        default=None,
+        metadata={"doc": "pixels (n, n_mask_classes) of each image, also on views of a mask set"},
+    )
 
     def __len__(self) -> int:
         return len(self.files)
@@ -80,7 +87,10 @@ class DataSet:
         used = np.flatnonzero(self.parts != "unused")
         if self.labels is not None:
             return tuple(int(c) for c in np.bincount(self.labels[used], minlength=len(self.classes)))
-        assert self.read_mask is not None
+        if self.task == "segmentation" and self.mask_areas is not None:
+            return tuple(int(c) for c in (self.mask_areas[used] > 0).sum(axis=0))
+        if self.read_mask is None:
+            return ()
         counts = np.zeros(len(self.classes), dtype=int)
         for index in used:
             counts += self.read_mask(int(index)).any(axis=(1, 2))

@@ -1,0 +1,88 @@
+"""What was once measured on a file is remembered by its path, size and time of change, so that it is read only once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from lib.records.store import write_atomically
+
+_SHOW_PROGRESS_FROM = 400
+
+
+def measure_files(
+    root: Path,
+    files: Sequence[str],
+    measure: Callable[[Path], list[Any]],
+    *,
+    kind: str,
+    cache_dir: Path | None,
+) -> list[list[Any]]:
+    """`measure(root / file)` for each file, from the cache where the file has not changed since.
+
+    `measure` returns plain JSON values; `kind` names it with its version. A cache that is broken or cannot be written is as
+    good as none, and so is `cache_dir` None. Errors of `measure` pass through.
+    """
+    resolved = root.resolve()
+    digest = hashlib.sha256(f"{kind}:{resolved}".encode()).hexdigest()[:24]
+    cache = cache_dir / "files" / f"{digest}.json" if cache_dir else None
+    known = _read(cache) if cache else {}
+    stamps = {file: _stamp(resolved / file) for file in files}
+    missing = [file for file in files if known.get(file, [None])[0] != stamps[file]]
+    if missing:
+        measured = _measure_all(resolved, missing, measure, kind)
+        known = {file: known[file] for file in files if file in known}
+        known |= {file: [stamps[file], value] for file, value in zip(missing, measured, strict=True)}
+        if cache:
+            _write(cache, known)
+    return [known[file][1] for file in files]
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return "missing"
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def _measure_all(
+    root: Path, files: list[str], measure: Callable[[Path], list[Any]], kind: str
+) -> list[list[Any]]:
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        return list(
+            track(
+                pool.map(measure, [root / file for file in files]),
+                description=f"reading {kind.split()[0]}",
+                total=len(files),
+                console=console,
+                transient=True,
+                disable=len(files) < _SHOW_PROGRESS_FROM or not console.is_terminal,
+            )
+        )
+
+
+def _read(cache: Path) -> dict[str, list[Any]]:
+    try:
+        entries = json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(entries, dict):
+        return {}
+    return {file: entry for file, entry in entries.items() if isinstance(entry, list) and len(entry) == 2}
+
+
+def _write(cache: Path, entries: dict[str, list[Any]]) -> None:
+    try:
+        write_atomically(cache, json.dumps(entries, separators=(",", ":")))
+    except OSError:
+        return

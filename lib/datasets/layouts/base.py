@@ -1,0 +1,94 @@
+"""What a layout answers: which files are images, what they are labelled with, and everything wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lib.datasets.images import image_files
+from lib.errors import DataSetError
+from lib.records.schema import Task
+from lib.registry import Registry
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What was measured on the images: `digests` of the bytes, pHash `hashes` uint64 (n,), `sizes` int (n, 2) height, width."""
+
+    files: tuple[str, ...]
+    digests: tuple[str, ...]
+    hashes: npt.NDArray[np.uint64]
+    sizes: npt.NDArray[np.int64]
+
+    def only(self, positions: Sequence[int]) -> Pictures:
+        """The pictures at some positions."""
+        chosen = np.asarray(positions, dtype=np.int64)
+        return Pictures(
+            tuple(self.files[i] for i in chosen),
+            tuple(self.digests[i] for i in chosen),
+            self.hashes[chosen],
+            self.sizes[chosen],
+        )
+
+
+@dataclass(frozen=True)
+class Masks:
+    """`areas`: pixels int (n, n_classes); `digests`: one a file; `read(i)`: bool (n_classes, height, width)."""
+
+    areas: npt.NDArray[np.int64]
+    digests: tuple[str, ...]
+    read: Callable[[int], npt.NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Labels or masks of the pictures. `errors` make the set unusable; `flaws` only deserve a look."""
+
+    labels: npt.NDArray[np.int64] | None = None
+    masks: Masks | None = None
+    errors: tuple[str, ...] = ()
+    flaws: tuple[str, ...] = ()
+
+
+class Layout(Protocol):
+    """One way to lie on disk."""
+
+    task: Task
+
+    def recognises(self, root: Path) -> bool:
+        """Whether a folder without a card looks like this layout."""
+
+    def class_names(self, root: Path) -> tuple[str, ...]:
+        """The classes of a folder whose card does not name them; raises DataSetError where there are none."""
+
+    def files(self, root: Path) -> list[str]:
+        """The images, relative to `root`, sorted."""
+
+    def read(
+        self, root: Path, classes: tuple[str, ...], pictures: Pictures, cache_dir: Path | None
+    ) -> Contents:
+        """Labels or masks of the pictures for the (foreground) `classes`, with all that is wrong."""
+
+
+LAYOUTS: Registry[Layout] = Registry("layout")
+
+
+def recognise(root: Path) -> str:
+    """The name of the first layout a folder looks like; raises DataSetError that says what was looked for."""
+    for name in LAYOUTS:
+        if LAYOUTS[name].recognises(root):
+            return name
+    if (root / "train.csv").is_file():
+        raise DataSetError(
+            f"{root}: there is a train.csv but no folder train_images beside it; without its images this set "
+            "cannot be read (`dataset.py download severstal` fetches Kaggle's)"
+        )
+    found = "it holds images without labels" if image_files(root) else "it holds no images"
+    raise DataSetError(
+        f"{root}: {found}; expected images/<class>/*.jpg, or images/ with masks/, or train.csv with train_images/"
+    )

@@ -1,0 +1,133 @@
+"""Layout `masks`: images/* and masks/<same name>.png, where a pixel is a class index and 0 is the background."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lib.datasets.file_memory import measure_files
+from lib.datasets.images import image_files, read_indices
+from lib.datasets.layouts.base import LAYOUTS, Contents, Masks, Pictures
+from lib.errors import DataSetError
+from lib.records.schema import Task
+
+WHITE = 255
+
+
+class ImagesAndMasks:
+    """Segmentation by index masks. In a set of one class, 255 means 1: black-and-white masks are common."""
+
+    task: Task = "segmentation"
+
+    def recognises(self, root: Path) -> bool:
+        """images/ and masks/ side by side."""
+        return (root / "images").is_dir() and (root / "masks").is_dir()
+
+    def class_names(self, root: Path) -> tuple[str, ...]:
+        """background, class_1 … up to the largest index in any mask."""
+        highest = 0
+        for file in image_files(root / "masks"):
+            values = set(np.unique(read_indices(root / "masks" / file)).tolist()) - {0}
+            highest = max(highest, 1 if values == {WHITE} else max(values, default=0))
+        if not highest:
+            raise DataSetError(
+                f"{root / 'masks'}: no mask has a pixel above 0, so there is no class to learn"
+            )
+        return ("background", *(f"class_{i}" for i in range(1, highest + 1)))
+
+    def files(self, root: Path) -> list[str]:
+        """Everything below images/."""
+        return [f"images/{file}" for file in image_files(root / "images")]
+
+    def read(
+        self, root: Path, classes: tuple[str, ...], pictures: Pictures, cache_dir: Path | None
+    ) -> Contents:
+        """Areas and digests of all masks; the masks themselves are read when asked for."""
+        there = set(image_files(root / "masks"))
+        wanted = [_mask_of(file) for file in pictures.files]
+        present = [mask for mask in wanted if mask in there]
+        measured = measure_files(root / "masks", present, _measure_mask, kind="masks 1", cache_dir=cache_dir)
+        by_name = dict(zip(present, measured, strict=True))
+        areas = np.zeros((len(wanted), len(classes)), dtype=np.int64)
+        errors: list[str] = []
+        for i, mask in enumerate(wanted):
+            problem = _problem(by_name.get(mask), pictures.sizes[i], len(classes))
+            if problem:
+                errors.append(f"{root / 'masks' / mask}: {problem}")
+                continue
+            for value, count in by_name[mask][3]:
+                if value:
+                    areas[i, _class_index(value, len(classes)) - 1] += count
+        return Contents(
+            masks=Masks(
+                areas,
+                tuple(str(by_name[mask][0]) if mask in by_name else "" for mask in wanted),
+                lambda i: _read_mask(root / "masks" / wanted[i], len(classes)),
+            ),
+            errors=tuple(errors),
+            flaws=tuple(_flaws(root, classes, wanted, there, areas)),
+        )
+
+
+def _mask_of(image: str) -> str:
+    return PurePosixPath(image).relative_to("images").with_suffix(".png").as_posix()
+
+
+def _class_index(value: int, n_classes: int) -> int:
+    return 1 if value == WHITE and n_classes == 1 else value
+
+
+def _measure_mask(path: Path) -> list[Any]:
+    try:
+        indices = read_indices(path)
+    except DataSetError as error:
+        return ["", 0, 0, [], str(error).removeprefix(f"{path}: ")]
+    values, counts = np.unique(indices, return_counts=True)
+    digest = hashlib.sha256(indices.astype(np.int32).tobytes()).hexdigest()
+    pairs = [[int(v), int(c)] for v, c in zip(values, counts, strict=True)]
+    return [digest, indices.shape[0], indices.shape[1], pairs, ""]
+
+
+def _problem(measured: list[Any] | None, size: npt.NDArray[np.int64], n_classes: int) -> str:
+    if measured is None:
+        return (
+            "there is no such mask for the image of that name (an image without defects needs an all-0 mask)"
+        )
+    _, height, width, pairs, error = measured
+    if error:
+        return str(error)
+    if (height, width) != tuple(size):
+        return f"the mask is {height}×{width} but its image is {size[0]}×{size[1]} (height×width)"
+    beyond = [value for value, _ in pairs if not 0 <= _class_index(value, n_classes) <= n_classes]
+    if beyond:
+        return f"holds the value {beyond[0]}, but the card names classes up to index {n_classes}"
+    return ""
+
+
+def _flaws(
+    root: Path, classes: tuple[str, ...], wanted: list[str], there: set[str], areas: npt.NDArray[np.int64]
+) -> Iterator[str]:
+    for mask in sorted(there - set(wanted)):
+        yield f"{root / 'masks' / mask}: a mask without an image of the same name"
+    for mask in sorted(
+        {mask for mask in wanted if wanted.count(mask) > 1} if len(set(wanted)) < len(wanted) else ()
+    ):
+        yield f"{root / 'masks' / mask}: two images share this mask, their names differ in the suffix only"
+    for name, area in zip(classes, areas.sum(axis=0), strict=True):
+        if not area:
+            yield f"class '{name}' of the card has no pixel in any mask"
+
+
+def _read_mask(path: Path, n_classes: int) -> npt.NDArray[np.bool_]:
+    indices = read_indices(path)
+    if n_classes == 1:
+        return (indices > 0)[None]
+    return indices[None] == np.arange(1, n_classes + 1)[:, None, None]
+
+
+LAYOUTS.register("masks")(ImagesAndMasks())

@@ -1,0 +1,163 @@
+"""Path or name → data set: the card, the files, labels or masks, fingerprints and the split, then the views."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib.config import Settings
+from lib.datasets.base import Card, DataSet
+from lib.datasets.cards import foreground, read_card
+from lib.datasets.derived import apply_view, dominant
+from lib.datasets.file_memory import measure_files
+from lib.datasets.fingerprints import fingerprint, images_fingerprint
+from lib.datasets.images import image_files, read_reduced, read_size
+from lib.datasets.layouts import LAYOUTS, Contents, Pictures
+from lib.datasets.perceptual import perceptual_hash
+from lib.datasets.splits import assign_parts, keep_together, read_declared, split_hash
+from lib.errors import DataSetError
+
+_HASHED_AREA_PX = 64 * 64
+VIEW_MARK = "@"
+
+
+def load_data_set(spec: str | Path, settings: Settings, *, unlabelled: bool = False) -> DataSet:
+    """The data set of `PATH`, `NAME` (below settings.datasets_dir) or either followed by views: `neu_cls@binary@train10`.
+
+    With `unlabelled`, a folder of images that has no card and no recognisable layout is read as load_images_only does.
+    Raises DataSetError that names the file and the line or field at fault; where there are several, it says how many.
+    """
+    root, views = locate(spec, settings)
+    if unlabelled and not _is_labelled(root):
+        return load_images_only(root, settings)
+    card = read_card(root)
+    files = LAYOUTS[card.layout].files(root)
+    if not files:
+        raise DataSetError(f"{root}: layout {card.layout}, but there are no images in it")
+    pictures = measure_pictures(root, files, settings.cache_dir)
+    contents = LAYOUTS[card.layout].read(root, foreground(card), pictures, settings.cache_dir)
+    if contents.errors:
+        more = len(contents.errors) - 1
+        raise DataSetError(
+            contents.errors[0]
+            + (f" (and {more} more problems; `dataset.py check {root}` lists all)" if more else "")
+        )
+    data_set = _assembled(root, card, pictures, contents, settings)
+    for view in views:
+        data_set = apply_view(data_set, view, settings)
+    return data_set
+
+
+def load_images_only(spec: str | Path, settings: Settings) -> DataSet:
+    """All images below a folder, without labels or masks: classes (), labels None, every part `train`.
+
+    Enough for meta-features and recommendations. Raises DataSetError where there is no image or one cannot be read.
+    """
+    root, views = locate(spec, settings)
+    if views:
+        raise DataSetError(f"{spec}: images without labels have no views; leave out @{'@'.join(views)}")
+    files = image_files(root) if root.is_dir() else []
+    if not files:
+        raise DataSetError(
+            f"{root}: there are no images in this folder" if root.is_dir() else _not_found(root, settings)
+        )
+    pictures = measure_pictures(root, files, settings.cache_dir)
+    name = root.resolve().name.replace(VIEW_MARK, "_")
+    parts = np.full(len(files), "train", dtype="<U10")
+    print_of_images = images_fingerprint(pictures)
+    return DataSet(
+        name=name,
+        card=Card(name=name, task="classification", layout="folders", classes=()),
+        root=root,
+        task="classification",
+        classes=(),
+        files=pictures.files,
+        parts=parts,
+        fingerprint=print_of_images,
+        images_fingerprint=print_of_images,
+        split_hash=split_hash(files, parts),
+        hashes=pictures.hashes,
+    )
+
+
+def locate(spec: str | Path, settings: Settings) -> tuple[Path, tuple[str, ...]]:
+    """(folder, views) of a spec; a folder whose own name holds an @ is found too. Raises DataSetError if there is none."""
+    text = str(spec).rstrip("/")
+    path = text
+    views: list[str] = []
+    while True:
+        for candidate in (Path(path).expanduser(), settings.datasets_dir / path):
+            if path and candidate.is_dir():
+                return candidate, tuple(views)
+        path, mark, view = path.rpartition(VIEW_MARK)
+        if not mark:
+            raise DataSetError(_not_found(Path(text.split(VIEW_MARK)[0]), settings))
+        views.insert(0, view)
+
+
+def measure_pictures(root: Path, files: Sequence[str], cache_dir: Path | None) -> Pictures:
+    """Digest, perceptual hash and size of each image, remembered below `cache_dir`; raises DataSetError."""
+    measured = measure_files(root, files, measure_picture, kind="images 1", cache_dir=cache_dir)
+    return pictures_of(files, measured)
+
+
+def pictures_of(files: Sequence[str], measured: Sequence[Sequence[Any]]) -> Pictures:
+    """Pictures from the values that `measure_picture` gave for each file."""
+    return Pictures(
+        files=tuple(files),
+        digests=tuple(str(values[0]) for values in measured),
+        hashes=np.array([int(values[1], 16) for values in measured], dtype=np.uint64),
+        sizes=np.array([values[2:4] for values in measured], dtype=np.int64).reshape(-1, 2),
+    )
+
+
+def measure_picture(path: Path) -> list[Any]:
+    """[SHA-256 of the bytes, pHash in hex, height, width] of an image file; raises DataSetError."""
+    picture = read_reduced(path, _HASHED_AREA_PX)
+    height, width = read_size(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return [digest, f"{perceptual_hash(picture):016x}", height, width]
+
+
+def _is_labelled(root: Path) -> bool:
+    return (root / "dataset.yaml").is_file() or any(LAYOUTS[name].recognises(root) for name in LAYOUTS)
+
+
+def _assembled(root: Path, card: Card, pictures: Pictures, contents: Contents, settings: Settings) -> DataSet:
+    masks = contents.masks
+    strata = contents.labels if masks is None else dominant(masks.areas)
+    assert strata is not None
+    groups = keep_together(pictures.files, pictures.hashes, settings.split.near_duplicate_bits, card.group)
+    try:
+        declared = read_declared(root, pictures.files)
+        parts = assign_parts(pictures.files, strata, groups, settings.split, declared)
+    except DataSetError as error:
+        raise DataSetError(str(error) if str(root) in str(error) else f"{root}: {error}") from error
+    print_of_images = images_fingerprint(pictures)
+    truth = strata.tobytes() if masks is None else "\n".join(masks.digests).encode()
+    return DataSet(
+        name=card.name,
+        card=card,
+        root=root,
+        task=card.task,
+        classes=foreground(card),
+        files=pictures.files,
+        parts=parts,
+        fingerprint=fingerprint(print_of_images, card.task, foreground(card), truth),
+        images_fingerprint=print_of_images,
+        split_hash=split_hash(pictures.files, parts),
+        labels=contents.labels,
+        read_mask=None if masks is None else masks.read,
+        parent=card.parent,
+        derivation=card.derivation,
+        hashes=pictures.hashes,
+        mask_areas=None if masks is None else masks.areas,
+    )
+
+
+def _not_found(path: Path, settings: Settings) -> str:
+    return f"there is no data set '{path}': neither a folder of that path nor one in {settings.datasets_dir}"

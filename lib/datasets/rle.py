@@ -1,0 +1,87 @@
+"""Kaggle's run-length encoding of a mask: `start length start length …`, starts 1-based, down the columns first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lib.errors import DataSetError
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Checked runs of one mask: `starts` are 0-based column-major positions, `lengths` pixels; sorted, disjoint."""
+
+    starts: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+
+    @property
+    def area(self) -> int:
+        """Pixels covered."""
+        return int(self.lengths.sum())
+
+
+def parse(text: str, height: int | None = None, width: int | None = None) -> Runs:
+    """Runs of an encoded mask; empty text is an empty mask. Without a size the end of the image is not checked.
+
+    Raises DataSetError that says which number is wrong: not a whole number, an odd count, a start below 1,
+    a length below 1, a run past the end of the image, or two runs that overlap.
+    """
+    numbers = _numbers(text)
+    if numbers.size % 2:
+        raise DataSetError(f"RLE has {numbers.size} numbers; expected pairs of start and length")
+    starts, lengths = numbers[0::2], numbers[1::2]
+    _refuse(starts < 1, "start {} is below 1 (the first pixel is 1)", starts)
+    _refuse(lengths < 1, "length {} is below 1", lengths)
+    if height is not None and width is not None:
+        _refuse(
+            starts + lengths - 1 > height * width,
+            f"the run at {{}} goes past the last pixel ({height * width} in {height}×{width})",
+            starts,
+        )
+    if (np.diff(starts) < 0).any():
+        order = np.argsort(starts, kind="stable")
+        starts, lengths = starts[order], lengths[order]
+    overlapping = np.append(False, starts[1:] < starts[:-1] + lengths[:-1])
+    _refuse(overlapping, "the run at {} overlaps the run before it", starts)
+    return Runs(starts - 1, lengths)
+
+
+def fill(runs: Runs, mask: npt.NDArray[np.bool_]) -> None:
+    """Sets the runs' pixels in `mask`, bool (height, width), in place; pixels already set stay."""
+    columns = mask.T.reshape(-1).copy()
+    for start, length in zip(runs.starts.tolist(), runs.lengths.tolist(), strict=True):
+        columns[start : start + length] = True
+    mask[:] = columns.reshape(mask.shape[::-1]).T
+
+
+def decode(text: str, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Bool mask (height, width) of an encoded mask; raises DataSetError as `parse` does."""
+    mask = np.zeros((height, width), dtype=bool)
+    fill(parse(text, height, width), mask)
+    return mask
+
+
+def encode(mask: npt.NDArray[np.bool_]) -> str:
+    """The encoding of a bool mask (height, width); an empty mask gives an empty text."""
+    columns = np.concatenate([[False], np.asarray(mask, dtype=bool).T.reshape(-1), [False]])
+    edges = np.flatnonzero(columns[1:] != columns[:-1])
+    pairs = np.column_stack([edges[0::2] + 1, edges[1::2] - edges[0::2]])
+    return " ".join(map(str, pairs.reshape(-1).tolist()))
+
+
+def _numbers(text: str) -> npt.NDArray[np.int64]:
+    words = text.split()
+    for word in words:
+        if not word.isascii() or not word.removeprefix("-").isdigit() or len(word) > 18:
+            raise DataSetError(
+                f"RLE holds {word[:20]!r}; expected whole numbers: start length start length …"
+            )
+    return np.array(words, dtype=np.int64)
+
+
+def _refuse(wrong: npt.NDArray[np.bool_], message: str, values: npt.NDArray[np.int64]) -> None:
+    if wrong.any():
+        raise DataSetError("RLE: " + message.format(values[int(np.argmax(wrong))]))

@@ -1,0 +1,86 @@
+"""What the masks of a set look like: area, number, size and shape of defects, and how much they stand out."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy import ndimage
+
+from lib.datasets.base import DataSet
+from lib.datasets.images import read_reduced, reduced_size
+
+DEFECT_FEATURES = (
+    "defect_area_share",
+    "defect_count",
+    "defect_size_mean",
+    "defect_size_median",
+    "log_defect_size",
+    "defect_elongation",
+    "defect_contrast",
+)
+_AREA_PX = 256 * 256
+_RING_PX = 4
+
+
+def measure_defects(data_set: DataSet, positions: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Means over the images at `positions`, all of which must have a defect.
+
+    Areas are shares of the image; a defect is a connected component of one class on masks of about 256×256
+    pixels; contrast is |mean grey inside − mean grey in a ring around it| in 0…1.
+    """
+    images = [_measure_one(data_set, int(i)) for i in positions]
+    sizes = np.concatenate([sizes for sizes, _, _, _ in images])
+    shapes = np.concatenate([shapes for _, shapes, _, _ in images])
+    values = (
+        np.mean([area for _, _, area, _ in images]),
+        np.mean([len(sizes) for sizes, _, _, _ in images]),
+        sizes.mean(),
+        np.median(sizes),
+        np.log10(sizes).mean(),
+        shapes.mean(),
+        np.mean([contrast for _, _, _, contrast in images]),
+    )
+    return {name: float(value) for name, value in zip(DEFECT_FEATURES, values, strict=True)}
+
+
+def _measure_one(
+    data_set: DataSet, index: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float, float]:
+    """(size share of each component, its longer over its shorter box side, area share of all, contrast)."""
+    assert data_set.read_mask is not None
+    masks = _shrunk(data_set.read_mask(index))
+    boxes = [(part, mask) for mask in masks if mask.any() for part in _components(mask)]
+    sizes = np.array([part.sum() / mask.size for part, mask in boxes])
+    shapes = np.array([max(part.shape) / min(part.shape) for part, _ in boxes])
+    covered: npt.NDArray[np.bool_] = np.any(masks, axis=0)
+    return sizes, shapes, float(covered.mean()), _contrast(data_set, index, covered)
+
+
+def _shrunk(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Masks of about _AREA_PX pixels; a class that has a pixel keeps one."""
+    n_classes, height, width = masks.shape
+    size = reduced_size(width, height, _AREA_PX)
+    if size == (width, height):
+        return masks
+    small = np.zeros((n_classes, size[1], size[0]), dtype=bool)
+    for k in np.flatnonzero(masks.any(axis=(1, 2))):
+        grey = Image.fromarray(masks[k].astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)
+        values = np.asarray(grey)
+        small[k] = values >= min(128, int(values.max()))
+    return small
+
+
+def _components(mask: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
+    """Each 8-connected component, cut out of its bounding box."""
+    labelled, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+    return [labelled[box] == i + 1 for i, box in enumerate(ndimage.find_objects(labelled))]
+
+
+def _contrast(data_set: DataSet, index: int, covered: npt.NDArray[np.bool_]) -> float:
+    picture = read_reduced(data_set.root / data_set.files[index], _AREA_PX).convert("L")
+    grey = np.asarray(picture.resize(covered.shape[::-1], Image.Resampling.BILINEAR), dtype=np.float64) / 255
+    ring = ndimage.binary_dilation(covered, iterations=_RING_PX) & ~covered
+    if not ring.any() or not covered.any():
+        return 0.0
+    return abs(float(grey[covered].mean() - grey[ring].mean()))
