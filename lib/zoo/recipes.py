@@ -1,0 +1,59 @@
+"""Recipes: everything besides data set, backbone, head and seed that changes a result, from the settings."""
+
+from __future__ import annotations
+
+from lib.config import Settings
+from lib.records import Recipe
+from lib.records.schema import Task
+from lib.zoo.heads.base import HEADS
+
+
+def recipe_for(
+    head: str,
+    task: Task,
+    settings: Settings,
+    *,
+    precision: str,
+    epochs: int | None = None,
+    finetune: bool = False,
+) -> Recipe:
+    """The recipe of one head on one task.
+
+    Only what decides the head's result stands in it, so that changing another head's setting keeps this head's runs:
+    a head without gradient has no learning rate. `precision`: fp32 or bf16, as resolved for the device.
+    Raises CvAutomlError for an unknown head.
+    """
+    part = HEADS[head]()
+    chosen = settings.classification if task == "classification" else settings.segmentation
+    recipe = Recipe(
+        epochs=epochs or chosen.epochs,
+        batch_size=chosen.batch_size,
+        learning_rate=chosen.learning_rate * part.learning_rate_factor,
+        weight_decay=chosen.weight_decay,
+        finetune=finetune,
+        precision=precision,
+        image_height_px=settings.segmentation.image_height_px if task == "segmentation" else 0,
+        image_width_px=settings.segmentation.image_width_px if task == "segmentation" else 0,
+        options=part.options(settings),
+    )
+    if not part.uses_gradient:
+        return recipe.model_copy(
+            update={
+                "batch_size": 0,
+                "learning_rate": 0.0,
+                "weight_decay": 0.0,
+                "optimizer": "none",
+                "schedule": "none",
+            }
+        )
+    return _finetuned(recipe, settings) if finetune else recipe
+
+
+def _finetuned(recipe: Recipe, settings: Settings) -> Recipe:
+    """The head keeps its own learning rate; the backbone gets the small one."""
+    return recipe.model_copy(
+        update={
+            "batch_size": min(recipe.batch_size, settings.finetune.batch_size),
+            "options": {**recipe.options, "backbone_learning_rate": settings.finetune.learning_rate},
+        }
+    )
