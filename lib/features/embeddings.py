@@ -1,0 +1,88 @@
+"""Embeddings of a data set: one feature vector an image, computed once per (images, backbone, transform, precision)."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lib.config import Settings
+from lib.datasets.base import DataSet
+from lib.features.cache import CachedFeatures, FeatureCache
+from lib.records import BackboneInfo
+
+OnBatch = Callable[[int, int], None]
+
+
+class Embedder(Protocol):
+    """What is needed of a backbone: facts, a key that stands for its features, and the features."""
+
+    info: BackboneInfo
+    cache_key: str
+
+    def extract(self, images: Iterable[Any], on_progress: Callable[[int], None] | None = None) -> Any:
+        """Features (`.values`, float32 (n, width)) and `.notes` of images given as functions that read them."""
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """`values`: float32 array (n_files, embedding_width) in the order of `data_set.files`.
+
+    `seconds` is what computing them costs once, also when they came from the cache.
+    """
+
+    values: npt.NDArray[np.float32]
+    seconds: float
+    from_cache: bool
+    notes: tuple[str, ...] = ()
+
+
+def embeddings_of(
+    data_set: DataSet, backbone: Embedder, settings: Settings, on_batch: OnBatch | None = None
+) -> Embeddings:
+    """The data set's embeddings, from the cache where they are.
+
+    `on_batch(done, total)` is called while they are computed. Raises DataSetError that names an unreadable image.
+    """
+    cache = FeatureCache(settings.cache_dir / "embeddings", settings.cache_size_gb)
+    key = (data_set.images_fingerprint, _order_of(data_set), backbone.cache_key)
+    kept = cache.read(*key)
+    if kept and _fits(kept, data_set, backbone):
+        seconds = float(kept.facts.get("seconds", 0))
+        return Embeddings(kept.arrays["embeddings"].astype(np.float32, copy=False), seconds, True)
+    computed = _compute(data_set, backbone, on_batch)
+    facts = {
+        "data_set": data_set.name,
+        "backbone": backbone.info.name,
+        "cache_key": backbone.cache_key,
+        "seconds": f"{computed.seconds:.3f}",
+    }
+    problem = cache.write({"embeddings": computed.values}, facts, *key)
+    notes = (*computed.notes, problem) if problem else computed.notes
+    return Embeddings(computed.values, computed.seconds, False, notes)
+
+
+def _compute(data_set: DataSet, backbone: Embedder, on_batch: OnBatch | None) -> Embeddings:
+    total = len(data_set)
+    start = time.perf_counter()
+    extraction = backbone.extract(
+        (partial(data_set.read_image, index) for index in range(total)),
+        (lambda done: on_batch(done, total)) if on_batch else None,
+    )
+    return Embeddings(extraction.values, time.perf_counter() - start, False, extraction.notes)
+
+
+def _order_of(data_set: DataSet) -> str:
+    return hashlib.sha256("\n".join(data_set.files).encode()).hexdigest()
+
+
+def _fits(kept: CachedFeatures, data_set: DataSet, backbone: Embedder) -> bool:
+    values = kept.arrays.get("embeddings")
+    expected = (len(data_set), backbone.info.embedding_width)
+    return values is not None and values.shape == expected and bool(np.isfinite(values).all())
