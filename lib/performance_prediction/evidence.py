@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,19 @@ class Evidence:
     def pairs(self) -> tuple[Pair, ...]:
         """Pairs with at least one cell, sorted."""
         return tuple(sorted({cell.pair for cell in self.cells}))
+
+    def without(self, families: Collection[str]) -> Evidence:
+        """The same evidence without any run on these families of data sets."""
+        return replace(
+            self,
+            runs=tuple(r for r in self.runs if self.families[r.data_set.name] not in families),
+            cells=tuple(c for c in self.cells if c.family not in families),
+        )
+
+    def digest(self) -> str:
+        """Hash (16 hex digits) of the runs it rests on: derived results carry it, so that stale ones are noticed."""
+        keys = sorted(f"{run.data_set.name}:{run.key}:{run.quality(self.epoch)}" for run in self.runs)
+        return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
 
     @property
     def procedural(self) -> bool:

@@ -136,8 +136,8 @@ def _least_squares(row: Ints, column: Ints, quality: Floats, weights: Floats) ->
     design[np.arange(len(quality)), row] = root
     design[np.arange(len(quality)), n_rows + column] = root
     centre = np.average(quality, weights=weights)
-    solution: Floats = np.linalg.lstsq(design, root * (quality - centre), rcond=None)[0]
-    return np.asarray(solution[:n_rows] + centre), np.asarray(solution[n_rows:])
+    solution = np.asarray(np.linalg.lstsq(design, root * (quality - centre), rcond=None)[0], dtype=np.float64)
+    return solution[:n_rows] + centre, solution[n_rows:]
 
 
 def _component_count(row: Ints, column: Ints) -> int:

@@ -1,0 +1,40 @@
+"""What `boosting.py evaluate` computes: every predictor on unseen data sets, CatBoost's ablations, the verdict."""
+
+from __future__ import annotations
+
+import lib.performance_prediction.boosting.booster
+import lib.performance_prediction.boosting.rivals  # noqa: F401  registers the rivals
+from lib.performance_prediction.boosting.ablation import Ablation, ablate
+from lib.performance_prediction.boosting.booster import CatBoostPredictor
+from lib.performance_prediction.boosting.contract import SET_PREDICTORS, Facts
+from lib.performance_prediction.boosting.judgement import CATBOOST, Judgement, judge
+from lib.performance_prediction.boosting.leave_set_out import OnStep, leave_families_out
+from lib.performance_prediction.evidence import Evidence
+
+
+def evaluate(
+    evidence: Evidence,
+    facts: Facts,
+    seed: int = 0,
+    with_ablation: bool = True,
+    on_step: OnStep | None = None,
+) -> Judgement:
+    """Leaves each family out once for all predictors. `on_step(family)` before each of `step_count` fits.
+
+    Raises TooLittleDataError with fewer than three families with meta-features.
+    """
+    names = SET_PREDICTORS.names()
+    predictors = {name: SET_PREDICTORS[name]() for name in names}
+    left_out = leave_families_out(evidence, facts, predictors, seed, on_step)
+    ablation = Ablation((), ())
+    if with_ablation:
+        setting = CatBoostPredictor().fit(evidence, facts, seed).setting
+        ablation = ablate(evidence, facts, setting, seed, on_step)
+    return judge(evidence, left_out, names, ablation.lines, ablation.skipped)
+
+
+def judge_rivals(evidence: Evidence, facts: Facts, seed: int = 0) -> Judgement:
+    """The same without CatBoost: quick enough to be made when it is needed."""
+    names = [name for name in SET_PREDICTORS.names() if name != CATBOOST]
+    left_out = leave_families_out(evidence, facts, {n: SET_PREDICTORS[n]() for n in names}, seed)
+    return judge(evidence, left_out, names)

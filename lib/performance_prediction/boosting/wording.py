@@ -1,0 +1,81 @@
+"""Features in words: what it means that a value is low or high among the known data sets."""
+
+from __future__ import annotations
+
+LOW, HIGH = 1 / 3, 2 / 3
+
+# feature → (what it is, low, high); others are named by their own name
+MEANINGS: dict[str, tuple[str, str, str]] = {
+    "brightness_mean": ("brightness", "the images are dark", "the images are bright"),
+    "brightness_spread": ("spread of brightness", "the images are evenly lit", "the images differ in brightness"),
+    "contrast_mean": ("contrast", "the images have little contrast", "the images have much contrast"),
+    "local_contrast_mean": ("local contrast", "the surfaces are smooth", "the surfaces have much local contrast"),
+    "saturation_mean": ("saturation", "the images have little colour", "the images are colourful"),
+    "colourfulness_mean": ("colourfulness", "the images have little colour", "the images are colourful"),
+    "grey_share": ("share of grey images", "the images are in colour", "the images are grey"),
+    "entropy_mean": ("entropy", "the images are plain", "the images are rich in tones"),
+    "edge_density_mean": ("edges", "the images have few edges", "the images have many edges"),
+    "gradient_mean": ("gradients", "the images have few edges", "the images have many edges"),
+    "sharpness_mean": ("sharpness", "the images are blurred", "the images are sharp"),
+    "glcm_contrast_mean": ("texture contrast", "the texture is smooth", "the texture is rough"),
+    "glcm_energy_mean": ("texture regularity", "the texture is irregular", "the texture is regular"),
+    "glcm_homogeneity_mean": ("texture homogeneity", "the texture is rough", "the texture is homogeneous"),
+    "lbp_entropy_mean": ("variety of local patterns", "there are few local patterns", "there are many local patterns"),
+    "n_images": ("number of images", "there are few images", "there are many images"),
+    "log_n_images": ("number of images", "there are few images", "there are many images"),
+    "n_train": ("images to train on", "there is little to train on", "there is much to train on"),
+    "log_n_train": ("images to train on", "there is little to train on", "there is much to train on"),
+    "n_train_per_class": ("images a class", "there are few images a class", "there are many images a class"),
+    "n_classes": ("number of classes", "there are few classes", "there are many classes"),
+    "class_entropy": ("balance of the classes", "the classes are unbalanced", "the classes are balanced"),
+    "majority_share": (
+        "share of the largest class",
+        "no class is much larger than the others",
+        "one class is much larger than the others",
+    ),
+    "minority_share": ("share of the smallest class", "the smallest class is rare", "no class is rare"),
+    "imbalance": ("imbalance", "the classes are balanced", "the classes are unbalanced"),
+    "near_duplicate_share": ("near-duplicates", "there are few near-duplicates", "there are many near-duplicates"),
+    "nearest_mean_accuracy": (
+        "how far simple statistics tell the classes apart",
+        "simple statistics hardly tell the classes apart",
+        "simple statistics already tell the classes apart",
+    ),
+    "nearest_mean_gain": (
+        "how far simple statistics tell the classes apart",
+        "simple statistics hardly tell the classes apart",
+        "simple statistics already tell the classes apart",
+    ),
+    "separability_mean": (
+        "how far light and texture differ between classes",
+        "the classes look alike in light and texture",
+        "the classes differ in light and texture",
+    ),
+    "separability_max": (
+        "how far light and texture differ between classes",
+        "the classes look alike in light and texture",
+        "the classes differ in light and texture",
+    ),
+    "defect_area_share": ("defect area", "the defects are small", "the defects are large"),
+    "defect_size_mean": ("defect size", "the defects are small", "the defects are large"),
+    "defect_contrast": ("defect contrast", "the defects hardly stand out", "the defects stand out"),
+    "als_quality": ("what ALS says of the pair", "", ""),
+    "als_backbone_bias": ("the backbone's ALS bias", "", ""),
+    "als_head_bias": ("the head's ALS bias", "", ""),
+    "head": ("the head", "", ""),
+    "backbone_family": ("the backbone's family", "", ""),
+    "description": ("the description", "", ""),
+}  # fmt: skip
+
+
+def describe(feature: str, below: float | None) -> str:
+    """What a feature is, or with `below` (share of known sets with a smaller value, 0 … 1) what its value means."""
+    bare = feature.removeprefix("set_").removeprefix("landmark_")
+    name, low, high = MEANINGS.get(bare, (bare.replace("_", " "), "", ""))
+    if below is None:
+        return name
+    if below < LOW:
+        return low or f"{name} is low"
+    if below > HIGH:
+        return high or f"{name} is high"
+    return f"{name} is middling"

@@ -1,0 +1,101 @@
+"""How predictors did on unseen data sets, in the terminal, and SHAP values as a picture."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lib.performance_prediction.boosting.explain import Explanation
+from lib.performance_prediction.boosting.judgement import Judgement, ScoreLine
+
+RAISES, LOWERS, NEUTRAL = "#3f7fc4", "#d9534f", "#7a7a7a"
+MOST_BARS = 12
+
+
+def judgement_tables(judgement: Judgement) -> RenderableType:
+    """Scores of all predictors, CatBoost's ablations, and the verdict."""
+    title = (
+        f"Unseen data sets: {judgement.task}, domain {judgement.domain}, epoch {judgement.epoch}; "
+        f"{judgement.n_runs} runs, {len(judgement.families)} families left out in turn"
+    )
+    parts: list[RenderableType] = [_score_table(title, judgement.scores, judgement.used)]
+    if judgement.ablation:
+        parts.append(_score_table("CatBoost of one setting without …", judgement.ablation, None))
+    parts += [Text(f"note: {sentence}", "yellow") for sentence in judgement.skipped_ablations]
+    parts.append(Text(judgement.reason, "green" if judgement.used == "catboost" else "yellow"))
+    return Group(*parts)
+
+
+def _score_table(title: str, lines: Sequence[ScoreLine], used: str | None) -> Table:
+    table = Table(
+        title=title, title_justify="left", caption="coverage and width: of 90 % intervals" if used else None
+    )
+    table.add_column("predictor", no_wrap=True)
+    for name in ("MAE", "Spear-\nman", "regret\ntop-1", "regret\ntop-3", "cover-\nage", "width"):
+        table.add_column(name, justify="right")
+    for line in lines:
+        numbers = (line.mae, line.spearman, line.regret_1, line.regret_3, line.coverage, line.width)
+        shown = ["–" if v is None else f"{v:.4f}" if i != 4 else f"{v:.3f}" for i, v in enumerate(numbers)]
+        table.add_row(line.name, *shown, style="bold green" if line.name == used else None)
+    return table
+
+
+def by_set_table(judgement: Judgement) -> Table:
+    """MAE of each predictor on each left-out data set."""
+    table = Table(title="MAE by left-out data set", title_justify="left")
+    table.add_column("data set", overflow="fold", min_width=12)
+    for line in judgement.scores:
+        table.add_column(line.name.replace("_", "\n"), justify="right", no_wrap=True)
+    for data_set in judgement.scores[0].by_set:
+        table.add_row(data_set, *(f"{line.by_set[data_set]:.3f}" for line in judgement.scores))
+    return table
+
+
+def draw_explanation(explanation: Explanation, path: Path) -> None:
+    """Bars of the largest contributions as PNG: blue raises the prediction, red lowers it, the rest summed below."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = explanation.contributions[:MOST_BARS]
+    rest = sum(c.effect for c in explanation.contributions[MOST_BARS:])
+    labels = [
+        *(c.words for c in shown),
+        f"{max(len(explanation.contributions) - MOST_BARS, 0)} others together",
+    ]
+    effects = [*(c.effect for c in shown), rest]
+    features = [*(c.feature for c in shown), ""]
+    figure = Figure(figsize=(10, 1.9 + 0.42 * len(labels)), facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    colours = [RAISES if effect > 0 else LOWERS for effect in effects[:-1]] + [NEUTRAL]
+    axes.barh(range(len(labels)), effects, color=colours, height=0.66)
+    axes.set_yticks(
+        range(len(labels)),
+        [f"{label}\n({name})" if name else label for label, name in zip(labels, features, strict=True)],
+    )
+    axes.tick_params(axis="y", labelsize=8)
+    axes.invert_yaxis()
+    axes.axvline(0, color="#1c1c1c", lw=0.8)
+    margin = max(map(abs, effects)) * 0.2 or 1.0
+    axes.set_xlim(min(0, *effects) - margin, max(0, *effects) + margin)
+    for i, effect in enumerate(effects):
+        side = "left" if effect >= 0 else "right"
+        axes.annotate(
+            f"{effect:+.3f}",
+            (effect, i),
+            (4 if effect >= 0 else -4, 0),
+            textcoords="offset points",
+            va="center",
+            ha=side,
+            fontsize=8,
+        )
+    axes.set_xlabel("SHAP value: what the feature adds to the predicted quality", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle("\n".join(textwrap.wrap(explanation.sentence, 95)), fontsize=11, x=0.01, ha="left")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
