@@ -31,7 +31,7 @@ def recipe_for(
         learning_rate=chosen.learning_rate * part.learning_rate_factor,
         weight_decay=chosen.weight_decay,
         finetune=finetune,
-        precision=precision,
+        precision=precision if part.needs_features or part.needs_network else "fp32",
         image_height_px=settings.segmentation.image_height_px if task == "segmentation" else 0,
         image_width_px=settings.segmentation.image_width_px if task == "segmentation" else 0,
         options=part.options(settings),

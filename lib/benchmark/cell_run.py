@@ -1,0 +1,163 @@
+"""One cell → one run record, whatever happens: an error becomes a failed record with its reason."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lib.benchmark.listening import Listener
+from lib.benchmark.plan import Cell
+from lib.config import PROJECT_ROOT, Settings
+from lib.datasets import DataSet
+from lib.errors import CvAutomlError
+from lib.features.embeddings import Embeddings, embeddings_of
+from lib.records import Environment, HeadInfo, Latency, RunRecord, Timing
+from lib.zoo.backbones import Backbone, open_backbone
+from lib.zoo.devices import choose_device, environment, free_memory, is_out_of_memory, set_threads
+from lib.zoo.heads import HEADS, Head, TrainingJob, TrainingResult
+from lib.zoo.latency import pair_latency
+
+RANDOM_WEIGHTS_NOTE = (
+    "RANDOM WEIGHTS: the backbone was never trained; its numbers say nothing about the pretrained one"
+)
+LONGEST_REASON = 500
+
+
+@dataclass
+class Bench:
+    """One data set before one backbone: both are opened when a cell first needs them, and shared by all that follow."""
+
+    data_set: DataSet
+    backbone_name: str
+    settings: Settings
+    _backbone: Backbone | None = field(default=None, init=False)
+    _embeddings: Embeddings | None = field(default=None, init=False)
+
+    @property
+    def backbone(self) -> Backbone:
+        """The opened backbone."""
+        if self._backbone is None:
+            self._backbone = open_backbone(self.backbone_name, self.settings)
+        return self._backbone
+
+    def embeddings(self, on_batch: Callable[[int, int], None]) -> Embeddings:
+        """The data set's embeddings, from memory, the cache or the images."""
+        if self._embeddings is None:
+            self._embeddings = embeddings_of(self.data_set, self.backbone, self.settings, on_batch)
+        return self._embeddings
+
+
+def run_cell(cell: Cell, bench: Bench, listener: Listener) -> RunRecord:
+    """Trains and measures one cell. Errors end in the record; only KeyboardInterrupt and SystemExit get out."""
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    set_threads(bench.settings.threads)
+    device = choose_device(bench.settings.device)
+    try:
+        outcome = _outcome(cell, bench, device, listener)
+    except Exception as error:
+        outcome = {"status": "failed", "reason": reason_of(error)}
+        free_memory(device)
+    head = HEADS[cell.head]()
+    parameters = head.parameters(cell.backbone.embedding_width, len(cell.data_set.classes))
+    return _record(cell, environment(device, started_at), **{"head_parameters": parameters, **outcome})
+
+
+def incompatible_record(cell: Cell, reason: str, where: Environment) -> RunRecord:
+    """The record of a cell that cannot work."""
+    return _record(cell, where, head_parameters=0, status="incompatible", reason=reason)
+
+
+def _record(cell: Cell, where: Environment, head_parameters: int, **values: Any) -> RunRecord:
+    notes = values.pop("notes", ())
+    if cell.backbone.weights_origin == "random":
+        notes = (RANDOM_WEIGHTS_NOTE, *notes)
+    return RunRecord(
+        key=cell.key,
+        data_set=cell.data_set,
+        backbone=cell.backbone,
+        head=HeadInfo(name=cell.head, parameters=head_parameters),
+        recipe=cell.recipe,
+        seed=cell.seed,
+        environment=where,
+        notes=notes,
+        **values,
+    )
+
+
+def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener) -> dict[str, Any]:
+    head = HEADS[cell.head]()
+    embeddings = _embeddings(cell, bench, head, listener)
+    job = TrainingJob(
+        data_set=bench.data_set,
+        backbone=bench.backbone,
+        recipe=cell.recipe,
+        seed=cell.seed,
+        device=device,
+        features=embeddings.values if embeddings else None,
+        on_epoch=lambda entry: listener.epoch_ends(cell, entry),
+    )
+    result, halvings = train_halving(head, job)
+    timing = Timing(
+        features_s=embeddings.seconds if embeddings else 0.0,
+        training_s=result.training_s,
+        evaluation_s=result.evaluation_s,
+    )
+    return {
+        "status": "finished",
+        "head_parameters": result.parameters,
+        "epochs": result.epochs,
+        "final": result.final,
+        "timing": timing,
+        "latency": _latency(bench, result, embeddings is not None),
+        "notes": (*(embeddings.notes if embeddings else ()), *halvings, *result.notes),
+    }
+
+
+def _embeddings(cell: Cell, bench: Bench, head: Head, listener: Listener) -> Embeddings | None:
+    if cell.data_set.task != "classification" or cell.recipe.finetune or not head.needs_features:
+        return None
+    return bench.embeddings(lambda done, total: listener.features_progress(cell, done, total))
+
+
+def train_halving(head: Head, job: TrainingJob) -> tuple[TrainingResult, tuple[str, ...]]:
+    """Trains; where memory runs out, begins again with half the batch. Returns the result and a note for each halving."""
+    notes: list[str] = []
+    while True:
+        try:
+            return head.train(job), tuple(notes)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or job.recipe.batch_size < 2:
+                raise
+        free_memory(job.device)
+        smaller = job.recipe.batch_size // 2
+        notes.append(f"batch halved to {smaller}: out of memory")
+        job = replace(job, recipe=job.recipe.model_copy(update={"batch_size": smaller}))
+
+
+def _latency(bench: Bench, result: TrainingResult, on_features: bool) -> Latency | None:
+    """Backbone and head together; None for a head that needs no backbone or answers in no step of its own."""
+    if result.predict is None or not on_features:
+        return None
+    return pair_latency(bench.backbone, result.predict, bench.settings.cache_dir)
+
+
+def reason_of(error: BaseException) -> str:
+    """One line: the sentence of an error of ours; else its type, message and the place in this project it came from."""
+    message = " ".join(str(error).split())[:LONGEST_REASON]
+    if isinstance(error, CvAutomlError):
+        return message
+    return f"{type(error).__name__}: {message or 'no message'}{_place(error)}"
+
+
+def _place(error: BaseException) -> str:
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if (PROJECT_ROOT / "lib") in file.parents:
+            return f" ({file.relative_to(PROJECT_ROOT).as_posix()}:{frame.lineno})"
+    return ""

@@ -1,0 +1,28 @@
+"""What a sweep tells whoever watches it."""
+
+from __future__ import annotations
+
+from lib.benchmark.plan import Cell, Plan
+from lib.records import EpochEntry, RunRecord
+
+
+class Listener:
+    """Empty methods: override what you want to hear. They are called in the order of events, from one thread."""
+
+    def sweep_starts(self, plan: Plan) -> None:
+        """Before the first cell."""
+
+    def features_progress(self, cell: Cell, done: int, total: int) -> None:
+        """While the embeddings of the cell's data set are computed: images done."""
+
+    def cell_starts(self, cell: Cell) -> None:
+        """Before a cell is trained."""
+
+    def epoch_ends(self, cell: Cell, entry: EpochEntry) -> None:
+        """After each epoch."""
+
+    def cell_ends(self, cell: Cell, record: RunRecord) -> None:
+        """After the record of a cell was written; `record.status` says how it went."""
+
+    def cell_skipped(self, cell: Cell) -> None:
+        """A cell to run was finished by another process meanwhile."""

@@ -1,0 +1,177 @@
+"""Watching a sweep: a live table on a terminal, one line a cell elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from lib.benchmark.listening import Listener
+from lib.benchmark.plan import Cell, Plan
+from lib.records import EpochEntry, RunRecord
+
+CELLS_SHOWN = 12
+
+
+@dataclass
+class TimeLeft:
+    """Seconds left: the plan's estimates, corrected by how long the finished cells really took."""
+
+    estimates: dict[str, float] = field(default_factory=dict)
+    spent_s: float = 0.0
+    expected_s: float = 0.0
+
+    @classmethod
+    def of(cls, plan: Plan) -> TimeLeft:
+        """The estimates of the cells to run; a group's features count with the first of its cells."""
+        features = dict(plan.features_s)
+        cells = [planned for planned in plan.cells if planned.to_run]
+        return cls({p.cell.key: p.estimated_s + features.pop(p.cell.group, 0.0) for p in cells})
+
+    def cell_done(self, cell: Cell, seconds: float) -> None:
+        """Takes a finished cell out of what is left."""
+        self.expected_s += self.estimates.pop(cell.key, 0.0)
+        self.spent_s += seconds
+
+    def seconds(self) -> float:
+        """What the remaining cells will take."""
+        correction = self.spent_s / self.expected_s if self.expected_s > 0 else 1.0
+        return correction * sum(self.estimates.values())
+
+
+def readable_seconds(seconds: float) -> str:
+    """`42 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def outcome_of(record: RunRecord) -> str:
+    """`accuracy 0.9850`, or the status and the reason."""
+    if record.status != "finished":
+        return f"{record.status}: {record.reason}"
+    quality = record.quality()
+    measured = "not measured" if quality is None else f"{record.metric_name} {quality:.4f}"
+    return f"{measured}, RANDOM WEIGHTS" if record.backbone.weights_origin == "random" else measured
+
+
+class _Clock(Listener):
+    """Counts cells and time for both ways of watching."""
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self.now = now
+        self.total = self.done = 0
+        self.left = TimeLeft()
+        self.cell_began = now()
+
+    def sweep_starts(self, plan: Plan) -> None:
+        self.total = sum(planned.to_run for planned in plan.cells)
+        self.left = TimeLeft.of(plan)
+
+    def cell_starts(self, cell: Cell) -> None:
+        self.cell_began = self.now()
+
+    def cell_ends(self, cell: Cell, record: RunRecord) -> None:
+        self._count(cell)
+
+    def cell_skipped(self, cell: Cell) -> None:
+        self.cell_began = self.now()
+        self._count(cell)
+
+    def _count(self, cell: Cell) -> None:
+        self.done += 1
+        self.left.cell_done(cell, self.now() - self.cell_began)
+
+
+class PlainLines(_Clock):
+    """One line a finished cell, for logs and pipes."""
+
+    def __init__(self, write: Callable[[str], None], now: Callable[[], float] = time.perf_counter) -> None:
+        super().__init__(now)
+        self.write = write
+
+    def cell_ends(self, cell: Cell, record: RunRecord) -> None:
+        """Writes place, cell, outcome, seconds and the time left."""
+        super().cell_ends(cell, record)
+        seconds = readable_seconds(self.now() - self.cell_began)
+        left = f", {readable_seconds(self.left.seconds())} left" if self.done < self.total else ""
+        self.write(f"[{self.done}/{self.total}] {cell}: {outcome_of(record)} ({seconds}{left})")
+
+    def cell_skipped(self, cell: Cell) -> None:
+        """Says that another process was quicker."""
+        super().cell_skipped(cell)
+        self.write(f"[{self.done}/{self.total}] {cell}: finished by another sweep meanwhile")
+
+
+class LiveTable(_Clock):
+    """The last cells, the running one with its epochs, and a bar with the time left."""
+
+    def __init__(self, live: Live) -> None:
+        super().__init__()
+        self.live = live
+        self.rows: deque[tuple[str, str, str]] = deque(maxlen=CELLS_SHOWN)
+        self.current = ("", "")
+
+    def sweep_starts(self, plan: Plan) -> None:
+        """Shows the empty table."""
+        super().sweep_starts(plan)
+        self._draw()
+
+    def features_progress(self, cell: Cell, done: int, total: int) -> None:
+        """Shows how many images the backbone has seen."""
+        self.current = (str(cell), f"features {done}/{total} images")
+        self._draw()
+
+    def cell_starts(self, cell: Cell) -> None:
+        """Shows the cell as running."""
+        super().cell_starts(cell)
+        self.current = (str(cell), "starts")
+        self._draw()
+
+    def epoch_ends(self, cell: Cell, entry: EpochEntry) -> None:
+        """Shows the epoch and its quality."""
+        quality = entry.test.get("accuracy", entry.test.get("dice"))
+        measured = "" if quality is None else f", quality {quality:.4f}"
+        self.current = (str(cell), f"epoch {entry.epoch}/{cell.recipe.epochs}{measured}")
+        self._draw()
+
+    def cell_ends(self, cell: Cell, record: RunRecord) -> None:
+        """Moves the cell to the finished ones."""
+        super().cell_ends(cell, record)
+        self.rows.append((str(cell), outcome_of(record), readable_seconds(self.now() - self.cell_began)))
+        self.current = ("", "")
+        self._draw()
+
+    def _draw(self) -> None:
+        self.live.update(self._picture())
+
+    def _picture(self) -> RenderableType:
+        table = Table("cell", "outcome", "time", expand=True)
+        for row in self.rows:
+            table.add_row(*map(Text, row))
+        if self.current[0]:
+            table.add_row(*map(Text, (*self.current, "…")), style="bold")
+        left = readable_seconds(self.left.seconds())
+        line = Text(f"{self.done} of {self.total} cells, {left} left")
+        return Group(table, ProgressBar(total=max(self.total, 1), completed=self.done), line)
+
+
+@contextmanager
+def watching(console: Console, write: Callable[[str], None]) -> Iterator[Listener]:
+    """A live table where `console` is a terminal, else plain lines through `write`."""
+    if not console.is_terminal:
+        yield PlainLines(write)
+        return
+    with Live(console=console, refresh_per_second=8) as live:
+        yield LiveTable(live)
