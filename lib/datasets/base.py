@@ -64,6 +64,9 @@ class DataSet:
     hashes: npt.NDArray[np.uint64] | None = field(
         default=None, metadata={"doc": "perceptual hash (n,) of each image"}
     )
+    sizes: npt.NDArray[np.int64] | None = field(
+        default=None, metadata={"doc": "height and width (n, 2) of each image in pixels"}
+    )
     mask_areas: npt.NDArray[np.int64] | None = field(
         default=None,
         metadata={"doc": "pixels (n, n_mask_classes) of each image, also on views of a mask set"},

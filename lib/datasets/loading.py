@@ -18,7 +18,7 @@ from lib.datasets.fingerprints import fingerprint, images_fingerprint
 from lib.datasets.images import image_files, read_reduced, read_size
 from lib.datasets.layouts import LAYOUTS, Contents, Pictures
 from lib.datasets.perceptual import perceptual_hash
-from lib.datasets.splits import assign_parts, keep_together, read_declared, split_hash
+from lib.datasets.splits import Declared, assign_parts, keep_together, read_declared, split_hash
 from lib.errors import DataSetError
 
 _HASHED_AREA_PX = 64 * 64
@@ -40,13 +40,9 @@ def load_data_set(spec: str | Path, settings: Settings, *, unlabelled: bool = Fa
         raise DataSetError(f"{root}: layout {card.layout}, but there are no images in it")
     pictures = measure_pictures(root, files, settings.cache_dir)
     contents = LAYOUTS[card.layout].read(root, foreground(card), pictures, settings.cache_dir)
-    if contents.errors:
-        more = len(contents.errors) - 1
-        raise DataSetError(
-            contents.errors[0]
-            + (f" (and {more} more problems; `dataset.py check {root}` lists all)" if more else "")
-        )
-    data_set = _assembled(root, card, pictures, contents, settings)
+    declared = read_declared(root, pictures.files)
+    _refuse(root, (*contents.errors, *(declared.errors if declared else ())))
+    data_set = _assembled(root, card, pictures, contents, declared, settings)
     for view in views:
         data_set = apply_view(data_set, view, settings)
     return data_set
@@ -81,6 +77,7 @@ def load_images_only(spec: str | Path, settings: Settings) -> DataSet:
         images_fingerprint=print_of_images,
         split_hash=split_hash(files, parts),
         hashes=pictures.hashes,
+        sizes=pictures.sizes,
     )
 
 
@@ -127,16 +124,29 @@ def _is_labelled(root: Path) -> bool:
     return (root / "dataset.yaml").is_file() or any(LAYOUTS[name].recognises(root) for name in LAYOUTS)
 
 
-def _assembled(root: Path, card: Card, pictures: Pictures, contents: Contents, settings: Settings) -> DataSet:
+def _refuse(root: Path, errors: tuple[str, ...]) -> None:
+    if errors:
+        more = f" (and {len(errors) - 1} more problems; `dataset.py check {root}` lists all)"
+        raise DataSetError(errors[0] + (more if len(errors) > 1 else ""))
+
+
+def _assembled(
+    root: Path,
+    card: Card,
+    pictures: Pictures,
+    contents: Contents,
+    declared: Declared | None,
+    settings: Settings,
+) -> DataSet:
     masks = contents.masks
     strata = contents.labels if masks is None else dominant(masks.areas)
     assert strata is not None
     groups = keep_together(pictures.files, pictures.hashes, settings.split.near_duplicate_bits, card.group)
     try:
-        declared = read_declared(root, pictures.files)
-        parts = assign_parts(pictures.files, strata, groups, settings.split, declared)
+        own = declared.parts if declared else None
+        parts = assign_parts(pictures.files, strata, groups, settings.split, own)
     except DataSetError as error:
-        raise DataSetError(str(error) if str(root) in str(error) else f"{root}: {error}") from error
+        raise DataSetError(f"{root}: {error}") from error
     print_of_images = images_fingerprint(pictures)
     truth = strata.tobytes() if masks is None else "\n".join(masks.digests).encode()
     return DataSet(
@@ -155,6 +165,7 @@ def _assembled(root: Path, card: Card, pictures: Pictures, contents: Contents, s
         parent=card.parent,
         derivation=card.derivation,
         hashes=pictures.hashes,
+        sizes=pictures.sizes,
         mask_areas=None if masks is None else masks.areas,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,33 +32,40 @@ _PARTS = {
 }
 
 
-def read_declared(root: Path, files: Sequence[str]) -> npt.NDArray[np.str_] | None:
-    """What splits.csv says of each file: train, validation, test, trainval or unused; None without the file.
+@dataclass(frozen=True)
+class Declared:
+    """What splits.csv says: `parts` (n,) train, validation, test, trainval or unused (empty where it is silent)."""
 
-    Raises DataSetError naming the line of an unknown part, or the first image that no line names.
-    """
+    parts: npt.NDArray[np.str_]
+    errors: tuple[str, ...]
+    flaws: tuple[str, ...]
+
+
+def read_declared(root: Path, files: Sequence[str]) -> Declared | None:
+    """The set's own split, with all that is wrong with it; None without a splits.csv. Raises DataSetError if unreadable."""
     path = root / SPLITS_FILE
     if not path.is_file():
         return None
     declared: dict[str, str] = {}
+    errors: list[str] = []
     for row in read_rows(path, ("file", "split")):
+        file = row.values["file"].replace("\\", "/").removeprefix("./")
         part = _PARTS.get(row.values["split"].lower())
         if part is None:
-            raise DataSetError(
-                f"{path}, line {row.line}: split {row.values['split']!r}; expected one of train, val, test, trainval"
+            given = row.values["split"]
+            errors.append(
+                f"{path}, line {row.line}: split {given!r}; expected one of train, val, test, trainval"
             )
-        file = row.values["file"].replace("\\", "/").removeprefix("./")
-        if declared.setdefault(file, part) != part:
-            raise DataSetError(
-                f"{path}, line {row.line}: {file} is in {part} here, in {declared[file]} above"
-            )
+        elif declared.setdefault(file, part) != part:
+            errors.append(f"{path}, line {row.line}: {file} is in {part} here, in {declared[file]} above")
     missing = [file for file in files if file not in declared]
-    if missing:
-        raise DataSetError(
+    if missing and not errors:
+        errors.append(
             f"{path}: {len(missing)} of {len(files)} images have no line there, the first is {missing[0]}; "
             "add them, or remove the file to have a split made"
         )
-    return np.array([declared[file] for file in files])
+    flaws = tuple(f"{path}: names {file}, which is not there" for file in sorted(set(declared) - set(files)))
+    return Declared(np.array([declared.get(file, "") for file in files]), tuple(errors), flaws)
 
 
 def keep_together(

@@ -246,7 +246,11 @@ def _look(data_set: DataSet, max_images: int, seed: int) -> Sample:
     with ThreadPoolExecutor(max_workers=2) as pool:
         looks = list(pool.map(lambda path: look_at(read_reduced(path, AREA_PX)), paths))
         appearance = np.stack(list(pool.map(describe_image, looks)))
-        sizes = np.array(list(pool.map(read_size, paths)), dtype=np.int64)
+        sizes = (
+            data_set.sizes[indices]
+            if data_set.sizes is not None
+            else np.array(list(pool.map(read_size, paths)), dtype=np.int64)
+        )
     grey = np.array([look.colour is None for look in looks])
     return Sample(data_set, indices, appearance, grey, sizes, seed)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -70,7 +71,7 @@ class ImagesAndMasks:
                 lambda i: _read_mask(root / "masks" / wanted[i], len(classes)),
             ),
             errors=tuple(errors),
-            flaws=tuple(_flaws(root, classes, wanted, there, areas)),
+            flaws=tuple(_flaws(root, classes, self.files(root), there, areas)),
         )
 
 
@@ -110,13 +111,12 @@ def _problem(measured: list[Any] | None, size: npt.NDArray[np.int64], n_classes:
 
 
 def _flaws(
-    root: Path, classes: tuple[str, ...], wanted: list[str], there: set[str], areas: npt.NDArray[np.int64]
+    root: Path, classes: tuple[str, ...], files: list[str], there: set[str], areas: npt.NDArray[np.int64]
 ) -> Iterator[str]:
+    wanted = Counter(_mask_of(file) for file in files)
     for mask in sorted(there - set(wanted)):
         yield f"{root / 'masks' / mask}: a mask without an image of the same name"
-    for mask in sorted(
-        {mask for mask in wanted if wanted.count(mask) > 1} if len(set(wanted)) < len(wanted) else ()
-    ):
+    for mask in sorted(mask for mask, count in wanted.items() if count > 1):
         yield f"{root / 'masks' / mask}: two images share this mask, their names differ in the suffix only"
     for name, area in zip(classes, areas.sum(axis=0), strict=True):
         if not area:

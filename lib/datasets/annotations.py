@@ -1,0 +1,117 @@
+"""Masks → boxes: one annotation a connected component, in the shape of COCO's detection files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from lib.datasets.base import DataSet
+from lib.errors import DataSetError
+from lib.records.store import write_atomically
+
+
+@dataclass(frozen=True)
+class Component:
+    """A connected piece of one class's mask: its box in pixels, `class_index` in the set's classes, area in pixels."""
+
+    class_index: int
+    x: int
+    y: int
+    width: int
+    height: int
+    area: int
+
+
+def components(masks: npt.NDArray[np.bool_]) -> list[Component]:
+    """8-connected components of masks, bool (n_classes, height, width), by class, then top to bottom, left to right."""
+    found = []
+    for k in np.flatnonzero(masks.any(axis=(1, 2))):
+        labelled, n = ndimage.label(masks[k], structure=np.ones((3, 3), dtype=int))
+        areas = np.bincount(labelled.reshape(-1), minlength=n + 1)[1:]
+        for box, area in zip(ndimage.find_objects(labelled), areas, strict=True):
+            rows, columns = box
+            found.append(
+                Component(
+                    int(k),
+                    x=columns.start,
+                    y=rows.start,
+                    width=columns.stop - columns.start,
+                    height=rows.stop - rows.start,
+                    area=int(area),
+                )
+            )
+    return sorted(found, key=lambda c: (c.class_index, c.y, c.x, c.height, c.width, c.area))
+
+
+def annotate(data_set: DataSet) -> dict[str, Any]:
+    """COCO's `info`, `categories`, `images`, `annotations`; ids from 1 in the order of the files.
+
+    A category id is the class's index in the masks (the background is 0 and has no entry); a box is [x, y, width,
+    height] in pixels from the upper left corner. Raises DataSetError for a set without masks.
+    """
+    if data_set.read_mask is None:
+        raise DataSetError(f"{data_set.name}: has no masks to take boxes from (task {data_set.task})")
+    images, annotations = [], []
+    for i, file in enumerate(data_set.files):
+        masks = data_set.read_mask(i)
+        images.append(
+            {
+                "id": i + 1,
+                "file_name": file,
+                "height": masks.shape[1],
+                "width": masks.shape[2],
+                "split": str(data_set.parts[i]),
+            }
+        )
+        annotations += [_entry(i + 1, component) for component in components(masks)]
+    return {
+        "info": {
+            "description": data_set.card.description,
+            "data_set": data_set.name,
+            "split_hash": data_set.split_hash,
+        },
+        "categories": [{"id": k + 1, "name": name} for k, name in enumerate(data_set.classes)],
+        "images": images,
+        "annotations": [{"id": i + 1, **entry} for i, entry in enumerate(annotations)],
+    }
+
+
+def write_annotations(data_set: DataSet, file: Path) -> int:
+    """Writes `annotate(data_set)` as JSON, one entry a line; returns the number of boxes. Raises DataSetError."""
+    document = annotate(data_set)
+    try:
+        write_atomically(file, "".join(_lines(document)))
+    except OSError as error:
+        raise DataSetError(
+            f"{file}: cannot be written: {error.strerror}; name another file with --to"
+        ) from error
+    return len(document["annotations"])
+
+
+def _entry(image_id: int, component: Component) -> dict[str, Any]:
+    return {
+        "image_id": image_id,
+        "category_id": component.class_index + 1,
+        "bbox": [component.x, component.y, component.width, component.height],
+        "area": component.area,
+        "iscrowd": 0,
+    }
+
+
+def _lines(document: dict[str, Any]) -> Iterator[str]:
+    yield "{\n"
+    for n, (key, value) in enumerate(document.items()):
+        end = "," if n + 1 < len(document) else ""
+        if isinstance(value, list) and value:
+            entries = ",\n".join("  " + json.dumps(entry, ensure_ascii=False) for entry in value)
+            yield f"{json.dumps(key)}: [\n{entries}\n]{end}\n"
+        else:
+            yield f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}{end}\n"
+    yield "}\n"

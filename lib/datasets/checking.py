@@ -1,0 +1,156 @@
+"""Everything that is wrong with a data set, found in one go rather than one error a run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lib.config import Settings
+from lib.datasets.base import Card
+from lib.datasets.cards import foreground, read_card
+from lib.datasets.derived import dominant
+from lib.datasets.file_memory import measure_files
+from lib.datasets.images import read_reduced, read_rgb
+from lib.datasets.layouts import LAYOUTS, Contents, Pictures
+from lib.datasets.loading import locate, measure_picture, pictures_of
+from lib.datasets.perceptual import near_duplicate_pairs
+from lib.datasets.splits import Declared, assign_parts, keep_together, read_declared
+from lib.errors import DataSetError
+
+_COMPARED_PX = 64
+_SAME_CORRELATION = 0.98
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What was looked at and every problem found, each a sentence with the file and the line or field."""
+
+    name: str
+    root: Path
+    n_images: int
+    problems: tuple[str, ...]
+
+
+def check_data_set(spec: str | Path, settings: Settings) -> CheckReport:
+    """Reads a data set whole (every image to its last byte, every mask, every row) and lists all problems.
+
+    Raises DataSetError only where there is no such folder.
+    """
+    root, _ = locate(spec, settings)
+    try:
+        card = read_card(root)
+    except DataSetError as error:
+        return CheckReport(root.name, root, 0, (str(error),))
+    files = LAYOUTS[card.layout].files(root)
+    if not files:
+        return CheckReport(
+            card.name, root, 0, (f"{root}: layout {card.layout}, but there are no images in it",)
+        )
+    pictures, unreadable = _read_all(root, files)
+    return CheckReport(card.name, root, len(files), (*unreadable, *_problems(root, card, pictures, settings)))
+
+
+def _read_all(root: Path, files: list[str]) -> tuple[Pictures, list[str]]:
+    """The readable pictures, and a sentence for each of the others."""
+    measured = measure_files(root, files, _read_whole, kind="images", cache_dir=None)
+    good = [i for i, values in enumerate(measured) if len(values) > 1]
+    pictures = pictures_of([files[i] for i in good], [measured[i] for i in good])
+    return pictures, [str(values[0]) for values in measured if len(values) == 1]
+
+
+def _read_whole(path: Path) -> list[Any]:
+    try:
+        read_rgb(path)
+        return measure_picture(path)
+    except DataSetError as error:
+        return [str(error)]
+
+
+def _problems(root: Path, card: Card, pictures: Pictures, settings: Settings) -> Iterator[str]:
+    try:
+        contents = LAYOUTS[card.layout].read(root, foreground(card), pictures, settings.cache_dir)
+    except DataSetError as error:
+        yield str(error)
+        return
+    yield from contents.errors
+    yield from contents.flaws
+    yield from _copies(pictures, contents)
+    try:
+        declared = read_declared(root, pictures.files)
+    except DataSetError as error:
+        yield str(error)
+        return
+    if declared:
+        yield from declared.errors
+        yield from declared.flaws
+        yield from _straddling(root, pictures, declared, settings.split.near_duplicate_bits)
+    if not contents.errors and not (declared and declared.errors):
+        yield from _unsplittable(root, card, pictures, contents, declared, settings)
+
+
+def _copies(pictures: Pictures, contents: Contents) -> Iterator[str]:
+    """One sentence a group of images with the same bytes."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for i, digest in enumerate(pictures.digests):
+        groups[digest].append(i)
+    for members in groups.values():
+        if len(members) < 2:
+            continue
+        names = ", ".join(pictures.files[i] for i in members[:4]) + (", …" if len(members) > 4 else "")
+        differ = contents.labels is not None and len({int(contents.labels[i]) for i in members}) > 1
+        yield f"{len(members)} images are the same file: {names}" + (
+            ", and they lie in different classes" if differ else ""
+        )
+
+
+def _straddling(root: Path, pictures: Pictures, declared: Declared, bits: int) -> Iterator[str]:
+    """Pairs of near-duplicates of which splits.csv puts one in test and the other elsewhere."""
+    for i, j in near_duplicate_pairs(pictures.hashes, bits):
+        parts = {str(declared.parts[i]), str(declared.parts[j])}
+        if (
+            "test" in parts
+            and len(parts) > 1
+            and "unused" not in parts
+            and _nearly_equal(root, pictures, i, j)
+        ):
+            yield (
+                f"{pictures.files[i]} ({declared.parts[i]}) and {pictures.files[j]} ({declared.parts[j]}) are "
+                "nearly the same image in different parts of splits.csv: the test part would be too easy"
+            )
+
+
+def _nearly_equal(root: Path, pictures: Pictures, i: int, j: int) -> bool:
+    """Whether two images correlate almost fully: images of one kind can share a perceptual hash without being copies."""
+    first, second = (_thumbnail(root / pictures.files[k]) for k in (i, j))
+    return float((first * second).sum()) >= _SAME_CORRELATION
+
+
+def _thumbnail(path: Path) -> npt.NDArray[np.float64]:
+    """Grey, zero mean, unit norm; all 0 for an image of one grey level."""
+    picture = read_reduced(path, 4 * _COMPARED_PX**2).convert("L").resize((_COMPARED_PX, _COMPARED_PX))
+    grey = np.asarray(picture, dtype=np.float64)
+    centred = grey - grey.mean()
+    return centred / max(float(np.linalg.norm(centred)), 1e-9)
+
+
+def _unsplittable(
+    root: Path,
+    card: Card,
+    pictures: Pictures,
+    contents: Contents,
+    declared: Declared | None,
+    settings: Settings,
+) -> Iterator[str]:
+    strata = contents.labels if contents.masks is None else dominant(contents.masks.areas)
+    assert strata is not None
+    groups = keep_together(pictures.files, pictures.hashes, settings.split.near_duplicate_bits, card.group)
+    try:
+        assign_parts(pictures.files, strata, groups, settings.split, declared.parts if declared else None)
+    except DataSetError as error:
+        yield f"{root}: {error}"

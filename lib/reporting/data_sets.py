@@ -1,0 +1,235 @@
+"""A data set at a glance: its numbers, class balance, and examples of every class with masks and boxes, as one picture."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from lib.datasets.annotations import Component, components
+from lib.datasets.base import DataSet
+from lib.datasets.images import reduced_size
+from lib.datasets.splits import seeded_order
+from lib.errors import DataSetError
+from lib.features.fact_sheet import FactSheet, members
+
+_AREA_PX = 420 * 420
+_SHOWN_BOXES = 25
+_SHOWN_CLASSES = 20
+_WIDE = 2.0
+_COLOURS = ("#ff4d4d", "#ffb000", "#21c7ff", "#9be23a", "#e86bff", "#ffffff", "#ff8f66", "#6f8cff")
+_STATISTICS = (
+    ("brightness", "brightness_mean"),
+    ("brightness between images", "brightness_spread"),
+    ("contrast", "contrast_mean"),
+    ("saturation", "saturation_mean"),
+    ("edge density", "edge_density_mean"),
+    ("entropy", "entropy_mean"),
+    ("sharpness", "sharpness_mean"),
+    ("spectrum slope", "spectrum_slope_mean"),
+    ("near-duplicates", "near_duplicate_share"),
+    ("defect area", "defect_area_share"),
+    ("defects an image", "defect_count"),
+    ("defect contrast", "defect_contrast"),
+    ("class separability η²", "separability_mean"),
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image as it is drawn: `image` uint8 (h, w, 3), masks bool (n_classes, h, w) shrunk alike, boxes in its pixels."""
+
+    file: str
+    image: npt.NDArray[np.uint8]
+    masks: npt.NDArray[np.bool_] | None
+    boxes: tuple[Component, ...]
+
+
+@dataclass(frozen=True)
+class ExampleRow:
+    """The examples of one class (or of images without any)."""
+
+    title: str
+    examples: tuple[Example, ...]
+
+
+def statistics(sheet: FactSheet) -> list[tuple[str, float]]:
+    """The main numbers of the sheet, name and value, as far as they apply."""
+    values = sheet.facts.meta_features
+    return [(title, values[name]) for title, name in _STATISTICS if name in values]
+
+
+def example_rows(data_set: DataSet, a_row: int, seed: int = 0) -> list[ExampleRow]:
+    """Up to `a_row` seeded examples of each of the first 20 classes; sets of masks get a row without defects too."""
+    rows = [
+        (f"{name} ({len(positions)} images)", positions)
+        for name, positions in (
+            (n, members(data_set, k)) for k, n in enumerate(data_set.classes[:_SHOWN_CLASSES])
+        )
+    ]
+    used = np.flatnonzero(data_set.parts != "unused")
+    if data_set.task == "segmentation" and data_set.mask_areas is not None:
+        clean = used[~data_set.mask_areas[used].any(axis=1)]
+        rows.append((f"no defect ({len(clean)} images)", clean))
+    if not data_set.classes:
+        rows = [(f"images ({len(used)})", used)]
+    return [
+        ExampleRow(
+            title,
+            tuple(
+                _example(data_set, int(i))
+                for i in seeded_order(data_set.files, positions, f"{seed}:examples")[:a_row]
+            ),
+        )
+        for title, positions in rows
+        if len(positions)
+    ]
+
+
+def draw_data_set(data_set: DataSet, sheet: FactSheet, file: Path) -> None:
+    """Draws the picture into `file` (PNG); raises DataSetError where it cannot be written."""
+    width, height = _typical_size(sheet)
+    columns = 2 if width / height > _WIDE else 6
+    rows = example_rows(data_set, columns)
+    cell_height = 16 / columns * height / width
+    row_height = min(max(cell_height, 0.8), 3.6) + 0.42
+    figure = Figure(figsize=(16, 4.2 + row_height * len(rows)), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(1 + len(rows), columns, height_ratios=[4.0, *[row_height] * len(rows)])
+    head = grid[0, :].subgridspec(1, 3, width_ratios=(1.15, 1, 1))
+    _draw_facts(figure.add_subplot(head[0]), sheet)
+    _draw_balance(figure.add_subplot(head[1]), sheet)
+    _draw_statistics(figure.add_subplot(head[2]), sheet)
+    for r, row in enumerate(rows):
+        for c in range(columns):
+            axes = figure.add_subplot(grid[r + 1, c])
+            axes.set_axis_off()
+            if c < len(row.examples):
+                _draw_example(axes, row.examples[c], row.title if c == 0 else "")
+    _save(figure, file)
+
+
+def _typical_size(sheet: FactSheet) -> tuple[float, float]:
+    values = sheet.facts.meta_features
+    return values["width_mean"], values["height_mean"]
+
+
+def _example(data_set: DataSet, index: int) -> Example:
+    picture = Image.fromarray(data_set.read_image(index))
+    size = reduced_size(picture.width, picture.height, _AREA_PX)
+    image = np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+    if data_set.read_mask is None:
+        return Example(data_set.files[index], image, None, ())
+    masks = data_set.read_mask(index)
+    small = [
+        np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)) > 80
+        for mask in masks
+    ]
+    scale = size[0] / picture.width
+    largest = sorted(components(masks), key=lambda component: -component.area)[:_SHOWN_BOXES]
+    return Example(data_set.files[index], image, np.stack(small), tuple(_scaled(c, scale) for c in largest))
+
+
+def _scaled(component: Component, scale: float) -> Component:
+    return Component(
+        component.class_index,
+        round(component.x * scale),
+        round(component.y * scale),
+        round(component.width * scale),
+        round(component.height * scale),
+        component.area,
+    )
+
+
+def _draw_facts(axes: Axes, sheet: FactSheet) -> None:
+    facts = sheet.facts
+    shown = ", ".join(f"{size} ({n})" for size, n in sheet.sizes[:3])
+    more = f" and {len(sheet.sizes) - 3} other sizes" if len(sheet.sizes) > 3 else ""
+    lines = [
+        f"{facts.domain} · {facts.task}" + (" · PROCEDURAL: drawn by a program" if facts.procedural else ""),
+        f"{sheet.images} images: {sheet.train} train, {sheet.validation} validation, {sheet.test} test",
+        f"height×width: {shown}{more}",
+    ]
+    if sheet.images_without_defect is not None:
+        lines.append(f"{sheet.images_without_defect} images without a defect")
+    lines.append(f"{sheet.near_duplicate_images} near-duplicates in {sheet.near_duplicate_groups} groups")
+    if sheet.facts.task == "segmentation":
+        lines.append("below: masks outlined, boxes of connected pieces dotted")
+    lines.append(f"split {sheet.split_hash}")
+    axes.set_axis_off()
+    axes.text(0, 1, facts.name, fontsize=20, fontweight="bold", va="top", transform=axes.transAxes)
+    axes.text(
+        0,
+        0.84,
+        textwrap.fill(facts.description, 72),
+        fontsize=10,
+        va="top",
+        transform=axes.transAxes,
+        color="#444444",
+    )
+    axes.text(0, 0.6, "\n".join(lines), fontsize=11, va="top", linespacing=1.5, transform=axes.transAxes)
+
+
+def _draw_balance(axes: Axes, sheet: FactSheet) -> None:
+    names = [entry.name for entry in sheet.classes]
+    positions = np.arange(len(names))
+    left = np.zeros(len(names))
+    for part, colour in (("train", "#3b6ea5"), ("validation", "#8fb3d9"), ("test", "#e0a13a")):
+        counts = np.array([getattr(entry, part) for entry in sheet.classes], dtype=float)
+        axes.barh(positions, counts, left=left, color=colour, label=part)
+        left += counts
+    axes.set_yticks(positions, names, fontsize=9)
+    axes.invert_yaxis()
+    axes.set_xlabel("images")
+    axes.set_title("class balance", fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    if names:
+        axes.legend(frameon=False, fontsize=9, ncols=3, loc="lower center", bbox_to_anchor=(0.5, -0.32))
+    else:
+        axes.set_axis_off()
+
+
+def _draw_statistics(axes: Axes, sheet: FactSheet) -> None:
+    axes.set_axis_off()
+    axes.set_title(f"how {sheet.looked_at} of the images look", fontsize=11)
+    rows = statistics(sheet)
+    for i, (name, value) in enumerate(rows):
+        y = 0.96 - i * 0.96 / max(len(rows), 1)
+        axes.text(0.08, y, name, fontsize=10, va="top", transform=axes.transAxes)
+        axes.text(0.95, y, f"{value:.3g}", fontsize=10, va="top", ha="right", transform=axes.transAxes)
+
+
+def _draw_example(axes: Axes, example: Example, title: str) -> None:
+    axes.imshow(example.image, interpolation="nearest")
+    axes.set_title(title or " ", fontsize=11, fontweight="bold", loc="left")
+    for k, mask in enumerate(example.masks if example.masks is not None else ()):
+        if mask.any() and not mask.all():
+            axes.contour(mask, levels=[0.5], colors=[_COLOURS[k % len(_COLOURS)]], linewidths=1.1)
+    for box in example.boxes:
+        axes.add_patch(
+            Rectangle(
+                (box.x - 0.5, box.y - 0.5),
+                box.width,
+                box.height,
+                fill=False,
+                linestyle=":",
+                linewidth=1.0,
+                edgecolor=_COLOURS[box.class_index % len(_COLOURS)],
+            )
+        )
+
+
+def _save(figure: Figure, file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(file, format="png")
+    except OSError as error:
+        raise DataSetError(f"{file}: cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,193 @@
+"""Data sets: list, check, describe, download, make a sample, write boxes, cut patches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lib.command_line import echo_json, run_command, settings_options
+from lib.config import Settings
+
+EXIT_PROBLEMS = 1
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+SET = click.argument("data_set", metavar="DIR")
+SPEC_HELP = (
+    "DIR is a folder, or a name below datasets_dir, with views appended if wanted: severstal@defect@train10."
+)
+
+
+@click.group()
+def dataset() -> None:
+    """Data sets on disk: what is there, what is wrong with them, what they look like, and new ones made from them."""
+
+
+@dataset.command(name="list")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@AS_JSON
+@settings_options
+def list_(folder: Path | None, as_json: bool, settings: Settings) -> None:
+    """Data sets in FOLDER [config: datasets_dir]."""
+    from lib.datasets.inventory import list_data_sets
+    from lib.reporting.data_set_tables import list_table
+
+    entries = list_data_sets(folder or settings.datasets_dir)
+    if as_json:
+        echo_json([vars(entry) for entry in entries])
+    else:
+        _print(list_table(entries))
+
+
+@dataset.command()
+@SET
+@AS_JSON
+@settings_options
+def check(data_set: str, as_json: bool, settings: Settings) -> None:
+    """Every problem of a data set at once; exits with 1 when there are any."""
+    from lib.datasets.checking import check_data_set
+    from lib.reporting.data_set_tables import check_text
+
+    report = check_data_set(data_set, settings)
+    if as_json:
+        echo_json(vars(report))
+    else:
+        click.echo(check_text(report).plain)
+    if report.problems:
+        raise click.exceptions.Exit(EXIT_PROBLEMS)
+
+
+@dataset.command(epilog=SPEC_HELP)
+@SET
+@click.option(
+    "--png", type=click.Path(path_type=Path), help="Draw numbers and examples of each class into this file."
+)
+@AS_JSON
+@settings_options
+def describe(data_set: str, png: Path | None, as_json: bool, settings: Settings) -> None:
+    """The fact sheet: parts, sizes, classes, defects, appearance, near-duplicates; unlabelled images are welcome."""
+    from lib.datasets import load_data_set
+    from lib.features.fact_sheet import fact_sheet
+    from lib.reporting.data_set_tables import fact_sheet_text
+
+    loaded = load_data_set(data_set, settings, unlabelled=True)
+    sheet = fact_sheet(loaded, settings.split.near_duplicate_bits)
+    if png:
+        from lib.reporting.data_sets import draw_data_set
+
+        draw_data_set(loaded, sheet, png)
+    if as_json:
+        echo_json({**sheet.model_dump(mode="json"), "png": png})
+        return
+    _print(fact_sheet_text(sheet))
+    if png:
+        click.echo(f"wrote {png}")
+
+
+@dataset.command()
+@click.argument("what", type=click.Choice(["severstal"]))
+@click.option("--to", type=click.Path(path_type=Path), help="Folder to fill [datasets_dir/severstal].")
+@AS_JSON
+@settings_options
+def download(what: str, to: Path | None, as_json: bool, settings: Settings) -> None:
+    """Kaggle's Severstal data, 12,568 images; needs an API key and the competition's rules accepted in a browser."""
+    from lib.datasets.kaggle_download import download_severstal
+
+    folder = to or settings.datasets_dir / what
+    card = download_severstal(folder, quiet=as_json)
+    _done(as_json, folder, {"name": card.name}, f"wrote {folder}: data set {card.name}, complete")
+
+
+@dataset.command()
+@click.option("--to", type=click.Path(path_type=Path), help="Folder to fill [datasets_dir/steel_sample].")
+@click.option("--images", default=120, show_default=True, type=click.IntRange(min=1))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@AS_JSON
+@settings_options
+def sample(to: Path | None, images: int, seed: int, as_json: bool, settings: Settings) -> None:
+    """A procedural steel-strip set in Severstal's layout: drawn by a program, no credentials needed."""
+    from lib.datasets.procedural import write_sample
+
+    folder = to or settings.datasets_dir / "steel_sample"
+    card = write_sample(folder, images, seed)
+    _done(
+        as_json,
+        folder,
+        {"name": card.name, "images": images, "procedural": True},
+        f"wrote {folder}: {images} procedural images, data set {card.name}",
+    )
+
+
+@dataset.command(epilog=SPEC_HELP)
+@SET
+@click.option("--to", type=click.Path(path_type=Path), help="File to write [DIR/annotations.json].")
+@AS_JSON
+@settings_options
+def prepare(data_set: str, to: Path | None, as_json: bool, settings: Settings) -> None:
+    """Masks → JSON annotations: a bounding box a connected component, as in COCO."""
+    from lib.datasets import load_data_set
+    from lib.datasets.annotations import write_annotations
+
+    loaded = load_data_set(data_set, settings)
+    file = to or loaded.root / "annotations.json"
+    boxes = write_annotations(loaded, file)
+    _done(
+        as_json,
+        file,
+        {"boxes": boxes, "images": len(loaded)},
+        f"wrote {file}: {boxes} boxes on {len(loaded)} images",
+    )
+
+
+@dataset.command(epilog=SPEC_HELP)
+@SET
+@click.option(
+    "--size", default=224, show_default=True, type=click.IntRange(16, 2048), help="Side of a patch, pixels."
+)
+@click.option(
+    "--context",
+    default=0.25,
+    show_default=True,
+    type=click.FloatRange(0, 4),
+    help="Share of a defect's longer side added on each side.",
+)
+@click.option("--to", type=click.Path(path_type=Path), help="Folder to fill [datasets_dir/<name>_patches].")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@AS_JSON
+@settings_options
+def patches(
+    data_set: str, size: int, context: float, to: Path | None, seed: int, as_json: bool, settings: Settings
+) -> None:
+    """Square patches around defects and without any, as a classification data set; parts as those of the images."""
+    from lib.datasets import load_data_set
+    from lib.datasets.patches import write_patches
+    from lib.reporting.data_set_tables import count_table
+
+    loaded = load_data_set(data_set, settings)
+    folder = to or settings.datasets_dir / f"{loaded.name.replace('@', '_')}_patches"
+    summary = write_patches(loaded, folder, size_px=size, context=context, seed=seed)
+    if not as_json:
+        _print(count_table(summary.counts, f"Patches of {loaded.name}"))
+    _done(
+        as_json,
+        folder,
+        {"name": summary.card.name, "counts": summary.counts},
+        f"wrote {folder}: data set {summary.card.name}",
+    )
+
+
+def _done(as_json: bool, path: Path, facts: dict[str, object], sentence: str) -> None:
+    if as_json:
+        echo_json({"path": str(path), **facts})
+    else:
+        click.echo(sentence)
+
+
+def _print(renderable: object) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(renderable, soft_wrap=False)
+
+
+if __name__ == "__main__":
+    run_command(dataset)
