@@ -72,6 +72,15 @@ def pair_latency(
     return Latency(**{name: getattr(first, name) + getattr(second, name) for name in Latency.model_fields})
 
 
+def image_latency(
+    predict: Callable[[npt.NDArray[np.uint8]], object], height_px: int, width_px: int
+) -> Latency:
+    """Latency of `predict(images)` on made-up uint8 images (n, height_px, width_px, 3): for heads that answer with masks."""
+    shape = (max(BATCH_SIZES), height_px, width_px, 3)
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    return measure(lambda size: predict(images[:size]))
+
+
 def backbone_latency(backbone: Backbone, cache_dir: Path | None = None) -> Latency:
     """Latency of the backbone alone, on random images of its input size; from `cache_dir` where it was measured before."""
     path = cache_dir / "latency" / f"{_machine_key(backbone)}.json" if cache_dir else None

@@ -187,6 +187,14 @@ def _architecture(name: str, size: int, model_kwargs: str) -> Architecture:
     return Architecture(parameters, int(features.shape[1]), counter.get_total_flops() / 2)
 
 
+@lru_cache(maxsize=512)
+def has_feature_maps(name: str, size: int) -> bool:
+    """Whether timm shows the feature maps inside this network, which decoders need."""
+    with torch.device("meta"):
+        network = timm.create_model(name, pretrained=False, num_classes=0, **_size_kwargs(name, size))
+    return hasattr(network, "forward_intermediates") and bool(getattr(network, "feature_info", None))
+
+
 def _size_kwargs(name: str, size: int) -> dict[str, Any]:
     """timm must be told the size where a network's weights depend on it and it is not the usual one."""
     config = pretrained_config(name)

@@ -1,0 +1,51 @@
+"""The trivial rival of every decoder: an empty mask for each image."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from lib.records import EpochEntry
+from lib.zoo.heads.base import TrainingJob, TrainingResult
+from lib.zoo.segmentation.masks import Indices, SizedImages
+from lib.zoo.segmentation.metrics import PixelCounts, final_mask_metrics, mask_metrics
+
+BATCH_SIZE = 16
+
+
+def naive_result(job: TrainingJob) -> TrainingResult:
+    """Scores empty masks at the recipe's image size; every epoch is the same, so that `--epoch` means something."""
+    start = time.perf_counter()
+    recipe = job.recipe
+    sized = SizedImages.of(job.data_set, job.backbone.input, recipe.image_height_px, recipe.image_width_px)
+    validation = empty_counts(sized, job.data_set.indices("validation"))
+    test = empty_counts(sized, job.data_set.indices("test"))
+    entries = tuple(
+        EpochEntry(epoch=epoch, validation=mask_metrics(validation), test=mask_metrics(test))
+        for epoch in range(1, recipe.epochs + 1)
+    )
+    for entry in entries:
+        job.on_epoch(entry)
+    return TrainingResult(
+        epochs=entries,
+        final=final_mask_metrics(test, job.data_set.classes),
+        parameters=0,
+        training_s=0.0,
+        evaluation_s=time.perf_counter() - start,
+    )
+
+
+def empty_counts(sized: SizedImages, indices: Indices) -> PixelCounts:
+    """Pixel counts of empty answers."""
+    counts = [_no_counts(len(sized.data_set.classes))]
+    for batch in np.array_split(indices, max(1, -(-len(indices) // BATCH_SIZE))):
+        if len(batch):
+            target = torch.from_numpy(sized.masks(batch))
+            counts.append(PixelCounts.of(torch.zeros_like(target), target))
+    return PixelCounts.joined(counts)
+
+
+def _no_counts(n_classes: int) -> PixelCounts:
+    return PixelCounts(*(torch.zeros((0, n_classes), dtype=torch.int64) for _ in range(4)))

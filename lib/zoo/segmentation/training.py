@@ -1,0 +1,227 @@
+"""Training of a decoder on a pyramid: Dice and cross-entropy on multilabel masks, measured after every epoch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import segmentation_models_pytorch as smp
+import torch
+from torch import nn
+from torch.nn import functional
+
+from lib.errors import TooLittleDataError
+from lib.records import EpochEntry
+from lib.zoo.devices import free_memory, is_out_of_memory
+from lib.zoo.heads.base import TrainingJob, TrainingResult
+from lib.zoo.preprocessing import normalised_tensor
+from lib.zoo.segmentation.features import FrozenPyramids, Maps
+from lib.zoo.segmentation.masks import Indices, SizedImages
+from lib.zoo.segmentation.metrics import PixelCounts, final_mask_metrics, mask_metrics
+from lib.zoo.segmentation.naive import empty_counts
+from lib.zoo.segmentation.pyramid import Pyramid
+
+BuildDecoder = Callable[[tuple[int, ...], int], nn.Module]
+
+SMALLEST_BATCH = 2
+DEFAULT_THRESHOLD = 0.5
+
+
+def train_decoder(job: TrainingJob, build_decoder: BuildDecoder) -> TrainingResult:
+    """Trains `build_decoder(channels of fine and coarse map, n_classes)` on the train part; same seed, same numbers.
+
+    A batch that does not fit into memory is halved and training starts again, which a note tells. Raises TooLittleDataError
+    without a train part, and DataSetError for unreadable images or masks.
+    """
+    if not len(job.data_set.indices("train")):
+        raise TooLittleDataError(
+            f"data set '{job.data_set.name}' has no train part: nothing can be trained on it"
+        )
+    notes: list[str] = []
+    while True:
+        size = job.recipe.batch_size
+        try:
+            with torch.random.fork_rng(devices=_gpu_of(job.device)):
+                torch.manual_seed(job.seed)
+                result = _Training(job, build_decoder).run()
+            return replace(result, notes=(*notes, *result.notes))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or size <= SMALLEST_BATCH:
+                raise
+        free_memory(job.device)
+        smaller = max(SMALLEST_BATCH, size // 2)
+        notes.append(f"batch halved to {smaller}: out of memory")
+        job = replace(job, recipe=job.recipe.model_copy(update={"batch_size": smaller}))
+
+
+@dataclass
+class _Training:
+    """One training: the networks, the data, and the clocks."""
+
+    job: TrainingJob
+    build_decoder: BuildDecoder
+
+    def __post_init__(self) -> None:
+        recipe, backbone = self.job.recipe, self.job.backbone
+        height, width = recipe.image_height_px, recipe.image_width_px
+        self.pyramid = Pyramid(backbone, height, width).to(self.job.device)
+        self.sized = SizedImages.of(self.job.data_set, backbone.input, height, width)
+        n_classes = len(self.job.data_set.classes)
+        self.decoder = self.build_decoder(self.pyramid.channels, n_classes).to(self.job.device)
+        self.frozen = (
+            None
+            if recipe.finetune
+            else FrozenPyramids(self.pyramid, self.sized, self.job.device, recipe.precision)
+        )
+        self.threshold = float(recipe.options.get("threshold", DEFAULT_THRESHOLD))
+        self.optimiser = torch.optim.AdamW(self._parameter_groups(), weight_decay=recipe.weight_decay)
+        self.dice_loss = smp.losses.DiceLoss(mode="multilabel", from_logits=True)
+        self.shuffling = np.random.default_rng(self.job.seed)
+        self.training_s = 0.0
+        self.evaluation_s = 0.0
+
+    def run(self) -> TrainingResult:
+        """All epochs; the final metrics are those of the last one."""
+        recipe, data_set = self.job.recipe, self.job.data_set
+        steps = recipe.epochs * sum(1 for _ in self._batches())
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, max(steps, 1))
+        self.shuffling = np.random.default_rng(self.job.seed)
+        entries: list[EpochEntry] = []
+        for epoch in range(1, recipe.epochs + 1):
+            rate = self.optimiser.param_groups[0]["lr"]
+            loss = self._train_epoch(schedule)
+            validation, test = (self._evaluate(data_set.indices(part)) for part in ("validation", "test"))
+            entries.append(
+                EpochEntry(
+                    epoch=epoch,
+                    train_loss=loss,
+                    learning_rate=rate,
+                    validation=mask_metrics(validation),
+                    test=mask_metrics(test),
+                )
+            )
+            self.job.on_epoch(entries[-1])
+        return TrainingResult(
+            epochs=tuple(entries),
+            final=final_mask_metrics(test, data_set.classes),
+            parameters=sum(p.numel() for group in self.optimiser.param_groups for p in group["params"]),
+            training_s=self.training_s,
+            evaluation_s=self.evaluation_s,
+            predict=self.predict,
+        )
+
+    def predict(self, images: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        """Images (n, height_px, width_px, 3) of values 0 to 255 → probabilities (n, n_classes, height_px, width_px)."""
+        self.decoder.eval()
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.job.device)
+        with torch.inference_mode(), self._autocast():
+            pyramid = self.frozen.pyramid if self.frozen else self.pyramid.eval()
+            dtype = next(pyramid.parameters()).dtype
+            maps = pyramid(normalised_tensor(pixels, self.sized.spec).to(dtype))
+            return torch.sigmoid(self._logits(maps)).float().cpu().numpy()
+
+    def _parameter_groups(self) -> list[dict[str, object]]:
+        recipe = self.job.recipe
+        groups: list[dict[str, object]] = [
+            {"params": list(self.decoder.parameters()), "lr": recipe.learning_rate}
+        ]
+        if recipe.finetune:
+            rate = float(recipe.options.get("backbone_learning_rate", recipe.learning_rate / 10))
+            groups.append({"params": list(self.pyramid.parameters()), "lr": rate})
+        return groups
+
+    def _batches(self) -> Iterator[Indices]:
+        indices = self.job.data_set.indices("train")
+        return training_batches(self.shuffling.permutation(indices), self.job.recipe.batch_size)
+
+    def _train_epoch(self, schedule: torch.optim.lr_scheduler.LRScheduler) -> float:
+        start = time.perf_counter()
+        self.decoder.train()
+        self.pyramid.train(self.job.recipe.finetune)
+        _freeze_batch_statistics(self.pyramid)
+        losses = []
+        for batch in self._batches():
+            with self._autocast():
+                maps, target = self._maps_and_target(batch)
+                logits = self._logits(maps).float()
+            loss = self._loss(logits, target)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimiser.step()
+            schedule.step()
+            losses.append(float(loss.detach()))
+        self.training_s += time.perf_counter() - start
+        return float(np.mean(losses))
+
+    def _maps_and_target(self, batch: Indices) -> tuple[Maps, torch.Tensor]:
+        target = torch.from_numpy(self.sized.masks(batch)).to(self.job.device)
+        if self.frozen:
+            return self.frozen.of(batch), target
+        images = torch.from_numpy(self.sized.images(batch)).to(self.job.device)
+        pixels, target = self._flipped(normalised_tensor(images, self.sized.spec), target)
+        return self.pyramid(pixels), target
+
+    def _flipped(self, images: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        # Only where images pass through the network anyway: frozen features are computed once, unchanged.
+        dims = [dim for dim in (-1, -2) if self.shuffling.random() < 0.5]
+        return (images.flip(dims), target.flip(dims)) if dims else (images, target)
+
+    def _loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        truth = target.float()
+        return self.dice_loss(logits, truth) + functional.binary_cross_entropy_with_logits(logits, truth)
+
+    def _logits(self, maps: Maps) -> torch.Tensor:
+        height, width = self.sized.spec.height_px, self.sized.spec.width_px
+        return self.decoder(maps)[..., :height, :width]
+
+    def _autocast(self) -> torch.autocast:
+        is_bf16 = self.job.recipe.precision == "bf16"
+        return torch.autocast(self.job.device.type, dtype=torch.bfloat16, enabled=is_bf16)
+
+    def _evaluate(self, indices: Indices) -> PixelCounts:
+        start = time.perf_counter()
+        self.decoder.eval()
+        self.pyramid.eval()
+        counts = [empty_counts(self.sized, indices[:0])]
+        for batch in np.array_split(indices, max(1, -(-len(indices) // self.job.recipe.batch_size))):
+            if len(batch):
+                counts.append(self._counts(batch))
+        self.evaluation_s += time.perf_counter() - start
+        return PixelCounts.joined(counts)
+
+    @torch.no_grad()
+    def _counts(self, batch: Indices) -> PixelCounts:
+        with self._autocast():
+            maps = self.frozen.of(batch) if self.frozen else self._maps_of_images(batch)
+            probabilities = torch.sigmoid(self._logits(maps).float())
+        target = torch.from_numpy(self.sized.masks(batch)).to(self.job.device)
+        return PixelCounts.of(probabilities >= self.threshold, target)
+
+    def _maps_of_images(self, batch: Indices) -> Maps:
+        images = torch.from_numpy(self.sized.images(batch)).to(self.job.device)
+        return self.pyramid(normalised_tensor(images, self.sized.spec))
+
+
+def training_batches(order: Indices, size: int) -> Iterator[Indices]:
+    """Batches of the given order, each of at least two images: batch normalisation of pooled features needs two.
+
+    A last batch of one joins the one before it; a single image is given twice.
+    """
+    n_batches = max(1, len(order) // size + (1 if len(order) % size > 1 or size == 1 else 0))
+    bounds = [size * i for i in range(1, n_batches)]
+    for batch in np.split(order, bounds):
+        yield batch if len(batch) > 1 else np.repeat(batch, SMALLEST_BATCH)
+
+
+def _freeze_batch_statistics(network: nn.Module) -> None:
+    # Batches of a few large images have no statistics worth learning from.
+    for layer in network.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.eval()
+
+
+def _gpu_of(device: torch.device) -> list[int]:
+    return [device.index or 0] if device.type == "cuda" else []
