@@ -89,7 +89,9 @@ def select(request: Request, settings: Settings) -> Selection:
         raise CvAutomlError(_nothing("data set", settings, left_out))
     if not backbones:
         raise CvAutomlError(_nothing("backbone", settings, left_out))
-    chosen = tuple(ChosenDataSet(one, one.info()) for one in data_sets)
+    # A set may have been given by name and by path.
+    distinct = {(one.name, one.fingerprint): one for one in data_sets}.values()
+    chosen = tuple(ChosenDataSet(one, one.info()) for one in distinct)
     return Selection(request, chosen, tuple(backbones), tuple(left_out))
 
 

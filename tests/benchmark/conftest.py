@@ -1,0 +1,22 @@
+"""The tiny data set of sweeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.benchmark.made_up_sweep import write_tiny_set
+
+
+@pytest.fixture
+def tiny_set(tmp_path: Path) -> Path:
+    """A folder of 36 small images in three classes."""
+    return write_tiny_set(tmp_path / "datasets" / "tiny")
+
+
+@pytest.fixture(autouse=True)
+def quick_latency(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One repeat is enough to see that latency is recorded."""
+    monkeypatch.setattr("lib.zoo.latency.REPEATS", 1)
+    monkeypatch.setattr("lib.zoo.latency.FEWEST_REPEATS", 1)

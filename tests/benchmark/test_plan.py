@@ -1,0 +1,97 @@
+"""A plan says of every cell whether it is done, cannot work, failed or is to do, and what is left in seconds."""
+
+from __future__ import annotations
+
+import pytest
+
+from lib.benchmark.estimates import CELL_S, Rates
+from lib.benchmark.plan import Cell, plan_cells
+from lib.config import Settings
+from lib.records import Environment, EpochEntry, FinalMetrics, HeadInfo, RunRecord, Timing
+from lib.zoo.recipes import recipe_for
+from tests.zoo.made_up import made_up_backbone_info, made_up_data_set
+
+
+def cell(head="linear", seed=0, backbone=None, **values):
+    info = made_up_data_set(**values).info()
+    recipe = recipe_for(head, "classification", Settings(), precision="fp32")
+    return Cell(info, backbone or made_up_backbone_info(), head, recipe, seed)
+
+
+def record(of: Cell, status="finished", timing=None, device="cpu", **values):
+    done = {"epochs": (EpochEntry(epoch=1, test={"accuracy": 0.9}),), "final": FinalMetrics(metrics={})}
+    return RunRecord(
+        key=of.key,
+        status=status,
+        reason=None if status == "finished" else "a reason",
+        data_set=of.data_set,
+        backbone=of.backbone,
+        head=HeadInfo(name=of.head, parameters=1),
+        recipe=of.recipe,
+        seed=of.seed,
+        timing=timing or Timing(),
+        environment=Environment(device=device, threads=2, versions={}, project_version="0"),
+        **(done if status == "finished" else {}),
+        **values,
+    )
+
+
+def test_each_cell_has_the_state_of_its_record():
+    done, failed, fresh = cell(seed=0), cell(seed=1), cell(seed=2)
+    known = {done.key: record(done), failed.key: record(failed, "failed")}
+    plan = plan_cells([done, failed, fresh], lambda one: known.get(one.key), Rates())
+    assert [planned.state for planned in plan.cells] == ["done", "failed", "to do"]
+    assert [planned.to_run for planned in plan.cells] == [False, True, True]
+    assert plan.count("to do") == 1
+
+
+def test_failed_cells_may_be_left_as_they_are():
+    failed = cell()
+    plan = plan_cells([failed], lambda one: record(one, "failed"), Rates(), skip_failed=True)
+    assert not plan.cells[0].to_run
+    assert plan.estimated_s == 0
+
+
+def test_incompatible_cells_name_their_reason_and_cost_nothing():
+    plan = plan_cells([cell(n_classes=1)], lambda one: None, Rates())
+    assert plan.cells[0].state == "incompatible"
+    assert "one class" in plan.cells[0].reason
+    assert plan.estimated_s == 0
+
+
+def test_an_incompatible_record_of_an_older_version_does_not_hide_a_cell_that_works_now():
+    plan = plan_cells([cell()], lambda one: record(one, "incompatible"), Rates())
+    assert plan.cells[0].state == "to do"
+
+
+def test_features_of_a_group_are_counted_once():
+    cells = [cell("linear"), cell("mlp"), cell("knn")]
+    plan = plan_cells(cells, lambda one: None, Rates())
+    assert len(plan.features_s) == 1
+    cached = plan_cells(cells, lambda one: None, Rates(), cached=lambda one: True)
+    assert sum(cached.features_s.values()) == 0
+
+
+def test_naive_heads_need_no_features():
+    assert plan_cells([cell("naive")], lambda one: None, Rates()).features_s == {}
+
+
+def test_estimates_come_from_records_of_the_same_machine():
+    # 120 images: 2 s of features are 1/60 s an image; 12 s over 10 epochs are 1/100 s an image and epoch
+    timing = Timing(features_s=2.0, training_s=9.0, evaluation_s=3.0)
+    rates = Rates.of([record(cell(), timing=timing)], "cpu", 2)
+    larger = cell(n=360)
+    assert rates.measured
+    assert rates.features_s(larger.data_set, larger.backbone) == pytest.approx(6.0)
+    estimate = rates.training_s(larger.data_set, larger.backbone, "linear", larger.recipe)
+    assert estimate == pytest.approx(CELL_S + 36.0)
+
+
+def test_records_of_another_machine_are_no_evidence():
+    assert not Rates.of([record(cell(), device="cuda")], "cpu", 2).measured
+
+
+def test_a_backbone_that_never_ran_takes_the_rate_of_the_head_elsewhere():
+    rates = Rates.of([record(cell(), timing=Timing(training_s=12.0))], "cpu", 2)
+    other = made_up_backbone_info("other")
+    assert rates.training_s(cell().data_set, other, "linear", cell().recipe) == pytest.approx(CELL_S + 12)
