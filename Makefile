@@ -49,7 +49,7 @@ install-cpu: poetry.lock
 	$(PYTHON) scripts/locked_requirements.py --without-cuda > .venv/rest.txt
 	$(RUN) -m pip install --no-deps --index-url "$(TORCH_INDEX)" -r .venv/torch.txt
 	$(RUN) -m pip install --no-deps -r .venv/rest.txt
-	$(RUN) -m pip install --no-deps --no-build-isolation -e . || $(RUN) -m pip install --no-deps -e .
+	$(RUN) -m pip install --no-deps -e .
 	@touch $(INSTALLED)
 
 demo: $(INSTALLED)

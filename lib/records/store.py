@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from lib.errors import RecordError
-from lib.records.schema import DataSetFacts, RunRecord
+from lib.records.schema import DataSetFacts, RunRecord, columns_of_epochs
 
 FACTS_FILE = "dataset.json"
 
@@ -103,7 +103,7 @@ def read_record(path: Path) -> RunRecord:
     """One run record; raises RecordError with the reason when the file is torn, foreign or breaks the schema."""
     try:
         return RunRecord.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError, ValueError) as error:
+    except (OSError, KeyError, TypeError, IndexError, ValueError) as error:
         raise RecordError(f"{path}: {_first_problem(error)}") from error
 
 
@@ -123,16 +123,11 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
-def _compact_json(record: BaseModel) -> str:
-    """JSON with floats to 5 significant digits in metrics: a thousand records stay small in git."""
-    return (
-        json.dumps(
-            _rounded(record.model_dump(mode="json", exclude_none=True)),
-            separators=(",", ":"),
-            ensure_ascii=False,
-        )
-        + "\n"
-    )
+def _compact_json(record: RunRecord) -> str:
+    """JSON with floats to 5 significant digits and epochs as columns: a thousand records stay small in git."""
+    values = record.model_dump(mode="json", exclude_none=True, exclude={"epochs"})
+    values["epochs"] = columns_of_epochs(record.epochs)
+    return json.dumps(_rounded(values), separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
 def _rounded(value: object) -> object:

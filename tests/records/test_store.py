@@ -1,5 +1,6 @@
 """The store: atomic, tolerant, quick."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,24 @@ def test_a_written_record_reads_back_equal(tmp_path: Path) -> None:
     again = read_record(path)
     assert again.model_copy(update={"epochs": ()}) == record.model_copy(update={"epochs": ()})
     assert again.quality(3) == pytest.approx(record.quality(3), abs=1e-5)
+
+
+def test_epochs_survive_as_columns_also_where_a_metric_is_missing(tmp_path: Path) -> None:
+    record = make_record()
+    first = record.epochs[0].model_copy(update={"test": {}, "validation": {"accuracy": 0.5}})
+    record = record.model_copy(update={"epochs": (first, *record.epochs[1:])})
+    again = read_record(RecordStore(tmp_path).write(record))
+    assert [set(e.test) for e in again.epochs] == [set(e.test) for e in record.epochs]
+    assert again.epochs[0].validation == {"accuracy": 0.5}
+
+
+def test_columns_of_different_lengths_are_a_broken_record(tmp_path: Path) -> None:
+    path = RecordStore(tmp_path).write(make_record())
+    values = json.loads(path.read_text())
+    values["epochs"]["test"]["accuracy"].pop()
+    path.write_text(json.dumps(values))
+    with pytest.raises(RecordError, match="different lengths"):
+        read_record(path)
 
 
 def test_the_writer_and_the_check_for_done_use_one_path(tmp_path: Path) -> None:
