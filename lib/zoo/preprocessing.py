@@ -31,7 +31,7 @@ def resized(image: Image, spec: InputSpec) -> Image:
 
 def normalised(images: Image, spec: InputSpec) -> torch.Tensor:
     """uint8 (h, w, 3) or (n, h, w, 3) → float32 (3, h, w) or (n, 3, h, w): values / 255, minus mean, over std."""
-    return normalised_tensor(torch.from_numpy(np.ascontiguousarray(images)), spec)
+    return normalised_tensor(torch.from_numpy(np.array(images)), spec)
 
 
 def normalised_tensor(images: torch.Tensor, spec: InputSpec) -> torch.Tensor:

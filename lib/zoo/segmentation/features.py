@@ -32,12 +32,15 @@ class FrozenPyramids:
         self.pyramid = copy.deepcopy(self.pyramid).eval().requires_grad_(False).to(dtype_of(self.precision))
 
     def of(self, indices: Indices) -> Maps:
-        """Fine and coarse maps (n, c, h, w) on the device, float32."""
+        """Fine and coarse maps (n, c, h, w) on the device, channels last, in the precision they were computed in."""
         missing = [int(index) for index in dict.fromkeys(indices.tolist()) if int(index) not in self._kept]
         computed = self._compute(missing)
         maps = [computed.get(int(i)) or self._kept[int(i)] for i in indices]
-        fine, coarse = (torch.stack([m[level] for m in maps]).to(self.device).float() for level in (0, 1))
-        return fine, coarse
+        fine, coarse = (torch.stack([m[level] for m in maps]).to(self.device) for level in (0, 1))
+        return (
+            fine.contiguous(memory_format=torch.channels_last),
+            coarse.contiguous(memory_format=torch.channels_last),
+        )
 
     @torch.no_grad()
     def _compute(self, missing: list[int]) -> dict[int, Maps]:
