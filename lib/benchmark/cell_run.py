@@ -21,7 +21,7 @@ from lib.records import Environment, HeadInfo, Latency, RunRecord, Timing
 from lib.zoo.backbones import Backbone, open_backbone
 from lib.zoo.devices import choose_device, environment, free_memory, is_out_of_memory, set_threads
 from lib.zoo.heads import HEADS, Head, TrainingJob, TrainingResult
-from lib.zoo.latency import pair_latency
+from lib.zoo.latency import image_latency, pair_latency
 
 RANDOM_WEIGHTS_NOTE = (
     "RANDOM WEIGHTS: the backbone was never trained; its numbers say nothing about the pretrained one"
@@ -114,7 +114,7 @@ def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener)
         "epochs": result.epochs,
         "final": result.final,
         "timing": timing,
-        "latency": _latency(bench, result, embeddings is not None),
+        "latency": _latency(cell, bench, result),
         "notes": (*(embeddings.notes if embeddings else ()), *halvings, *result.notes),
     }
 
@@ -140,10 +140,12 @@ def train_halving(head: Head, job: TrainingJob) -> tuple[TrainingResult, tuple[s
         job = replace(job, recipe=job.recipe.model_copy(update={"batch_size": smaller}))
 
 
-def _latency(bench: Bench, result: TrainingResult, on_features: bool) -> Latency | None:
-    """Backbone and head together; None for a head that needs no backbone or answers in no step of its own."""
-    if result.predict is None or not on_features:
+def _latency(cell: Cell, bench: Bench, result: TrainingResult) -> Latency | None:
+    """Backbone and head together; None for a head that answers without looking."""
+    if result.predict is None:
         return None
+    if cell.data_set.task == "segmentation":
+        return image_latency(result.predict, cell.recipe.image_height_px, cell.recipe.image_width_px)
     return pair_latency(bench.backbone, result.predict, bench.settings.cache_dir)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,8 @@ class TrainingJob:
 class TrainingResult:
     """What training a head gives back.
 
-    `predict`: features or images of one batch → scores, kept for measuring latency (None where there is nothing to time).
+    `predict`, for measuring latency: features of one batch (classification, fine-tuned or not: the head's share) or uint8
+    images (masks) → scores; None where there is nothing to time.
     """
 
     epochs: tuple[EpochEntry, ...]
@@ -51,7 +52,7 @@ class TrainingResult:
     parameters: int
     training_s: float
     evaluation_s: float
-    predict: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] | None = None
+    predict: Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]] | None = None
     notes: tuple[str, ...] = ()
 
 
