@@ -163,7 +163,7 @@ def _als(values: Floats, choice: AlsChoice, sweeps: int, seed: int) -> Floats:
 
 
 def _rival(matrix: QualityMatrix, values: Floats, name: str, seed: int) -> Floats:
-    return COMPLETERS[name].fit(ScoreTable(matrix.backbones, matrix.heads, values), seed).mean
+    return COMPLETERS[name]().fit(ScoreTable(matrix.backbones, matrix.heads, values), seed).mean
 
 
 def _folds(

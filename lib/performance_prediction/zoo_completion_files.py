@@ -16,6 +16,8 @@ from lib.performance_prediction.evidence import Pair
 from lib.performance_prediction.zoo_completion import ZooCompletion
 from lib.records.store import write_atomically
 
+NEAR_TIE = 0.98  # of the best rival's error: nearer than that is no difference worth a claim
+
 
 class CompletedCell(BaseModel):
     """One pair of the completed matrix. `held_out_error` and `training_error` exist for measured cells only."""
@@ -84,6 +86,8 @@ def verdict(completion: ZooCompletion) -> str:
             f"ALS does NOT beat {listed}: its held-out error is {mae['als']:.4f}; trust those for the holes"
         )
     best = min((value, name) for name, value in mae.items() if name != "als")
+    if mae["als"] > NEAR_TIE * best[0]:
+        return f"ALS is no better than {best[1]} on held-out cells: {mae['als']:.4f} against {best[0]:.4f}"
     return f"ALS beats every rival on held-out cells: {mae['als']:.4f} against {best[0]:.4f} of {best[1]}"
 
 

@@ -21,10 +21,10 @@ def loss_bar(sweeps: int) -> Iterator[OnSweep]:
     """A progress bar on standard error; the value it gives takes (sweep, loss) after each sweep."""
     columns = (TextColumn("ALS"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"))
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("sweeps", total=sweeps, loss="–")
+        task = progress.add_task("sweeps", total=sweeps, loss="–", visible=False)
 
         def on_sweep(sweep: int, loss: float) -> None:
-            progress.update(task, completed=sweep, loss=f"{loss:.5f}")
+            progress.update(task, completed=sweep, visible=True, loss=f"{loss:.5f}")
 
         yield on_sweep
 

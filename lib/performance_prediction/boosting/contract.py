@@ -15,6 +15,7 @@ from lib.registry import Registry
 Floats = npt.NDArray[np.float64]
 Facts = Mapping[str, DataSetFacts]
 
+FEATURES_VERSION = 1  # of what CatBoost is told: models and judgements of another version are not used
 HIGHEST_CHANCE = 0.95
 
 

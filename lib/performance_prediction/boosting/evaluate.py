@@ -7,7 +7,7 @@ import lib.performance_prediction.boosting.rivals  # noqa: F401  registers the r
 from lib.performance_prediction.boosting.ablation import Ablation, ablate
 from lib.performance_prediction.boosting.booster import CatBoostPredictor
 from lib.performance_prediction.boosting.contract import SET_PREDICTORS, Facts
-from lib.performance_prediction.boosting.judgement import CATBOOST, Judgement, judge
+from lib.performance_prediction.boosting.judgement import Judgement, judge
 from lib.performance_prediction.boosting.leave_set_out import OnStep, leave_families_out
 from lib.performance_prediction.evidence import Evidence
 
@@ -31,10 +31,3 @@ def evaluate(
         setting = CatBoostPredictor().fit(evidence, facts, seed).setting
         ablation = ablate(evidence, facts, setting, seed, on_step)
     return judge(evidence, left_out, names, ablation.lines, ablation.skipped)
-
-
-def judge_rivals(evidence: Evidence, facts: Facts, seed: int = 0) -> Judgement:
-    """The same without CatBoost: quick enough to be made when it is needed."""
-    names = [name for name in SET_PREDICTORS.names() if name != CATBOOST]
-    left_out = leave_families_out(evidence, facts, {n: SET_PREDICTORS[n]() for n in names}, seed)
-    return judge(evidence, left_out, names)

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from lib.performance_prediction.als.explicit import fit_als
+from lib.performance_prediction.als.explicit import AlsModel, fit_als
 from lib.performance_prediction.evidence import Evidence, Pair, pair_of
-from lib.performance_prediction.matrix import quality_matrix
+from lib.performance_prediction.matrix import QualityMatrix, quality_matrix
 from lib.performance_prediction.zoo_completion import supported_rank
 from lib.records import BackboneInfo, DataSetFacts
 from lib.registry import Registry
 
-FEATURES_VERSION = 1
 TEXT_FEATURES = ("description",)
 CATEGORICAL_FEATURES = ("backbone_family", "pretraining_data", "pretraining_method", "head")
 EMBEDDING_RANK = 2
@@ -108,8 +107,7 @@ def pair_facts(evidence: Evidence) -> dict[Pair, PairFacts]:
 def embed_pairs(evidence: Evidence) -> dict[Pair, dict[str, float]]:
     """Biases and factors of each pair's backbone and head from ALS on the quality matrix, and what ALS says of the pair."""
     matrix = quality_matrix(evidence)
-    rank = min(EMBEDDING_RANK, supported_rank(matrix.values))
-    model = fit_als(matrix.values, rank, EMBEDDING_REGULARISATION, EMBEDDING_SWEEPS)
+    model = embed_matrix(matrix)
     completed = np.clip(model.predict(), 0, 1)
     rows = {name: i for i, name in enumerate(matrix.backbones)}
     columns = {name: j for j, name in enumerate(matrix.heads)}
@@ -124,6 +122,12 @@ def embed_pairs(evidence: Evidence) -> dict[Pair, dict[str, float]]:
             **{f"als_head_{k}": float(y) for k, y in enumerate(model.column_factors[j])},
         }
     return embedded
+
+
+def embed_matrix(matrix: QualityMatrix) -> AlsModel:
+    """ALS of the rank that gives the embeddings, less where the cells do not support it."""
+    rank = min(EMBEDDING_RANK, supported_rank(matrix.values))
+    return fit_als(matrix.values, rank, EMBEDDING_REGULARISATION, EMBEDDING_SWEEPS)
 
 
 def feature_frame(

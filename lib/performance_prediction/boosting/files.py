@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lib.performance_prediction.boosting.booster import Booster, BoosterSetting
-from lib.performance_prediction.boosting.features import FEATURES_VERSION, PairFacts
+from lib.performance_prediction.boosting.contract import FEATURES_VERSION
+from lib.performance_prediction.boosting.features import PairFacts
 from lib.performance_prediction.evidence import Evidence, Pair
 from lib.records import BackboneInfo
 from lib.records.store import write_atomically

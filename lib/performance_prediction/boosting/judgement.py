@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lib.performance_prediction.boosting.contract import FEATURES_VERSION
 from lib.performance_prediction.boosting.family_intervals import FamilyResiduals
-from lib.performance_prediction.boosting.features import FEATURES_VERSION
 from lib.performance_prediction.boosting.leave_set_out import (
     LeftOutSet,
     PredictorScore,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from lib.errors import TooLittleDataError
 from lib.performance_prediction.boosting.contract import Facts, SetPredictor
@@ -126,7 +125,14 @@ def spearman(predicted: Floats, truth: Floats) -> float | None:
     """Rank correlation (ties share ranks); None where either side does not rank."""
     if np.ptp(predicted) < 1e-12 or np.ptp(truth) < 1e-12:
         return None
-    return float(np.corrcoef(rankdata(predicted), rankdata(truth))[0, 1])
+    return float(np.corrcoef(_ranks(predicted), _ranks(truth))[0, 1])
+
+
+def _ranks(values: Floats) -> Floats:
+    """Ranks with ties sharing their mean rank; scipy.stats.rankdata costs a second of import."""
+    below = (values[:, None] > values).sum(axis=1)
+    equal = (values[:, None] == values).sum(axis=1)
+    return below + (equal + 1) / 2
 
 
 def regret(predicted: Floats, truth: Floats, count: int) -> float | None:

@@ -1,0 +1,86 @@
+"""A recommendation in the terminal."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lib.recommendation.answer import Candidate, Recommendation
+
+BASIS_STYLE = {"measured": "bold white", "completed": "bold blue", "predicted": "bold cyan"}
+
+
+def recommendation_view(answer: Recommendation) -> RenderableType:
+    """Ranked pairs, similar data sets, evidence and warnings."""
+    parts: list[RenderableType] = [_pairs(answer), *_footnotes(answer)]
+    if answer.similar:
+        parts.append(_similar(answer))
+    parts += [Text(f"• {sentence}") for sentence in answer.evidence]
+    parts += [Text(f"warning: {sentence}", "bold yellow") for sentence in answer.warnings]
+    return Group(*parts)
+
+
+def _pairs(answer: Recommendation) -> Table:
+    title = f"{answer.data_set} ({answer.domain}, {answer.task}): which pair to train"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("", justify="right")
+    table.add_column("backbone × head", overflow="fold", min_width=20)
+    for name in (answer.metric, "90 %\ninterval", "latency", "params", "train"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("rests on", no_wrap=True)
+    for candidate in answer.candidates:
+        table.add_row(*_row(candidate))
+    return table
+
+
+def _row(candidate: Candidate) -> list[Text | str]:
+    cost, style = candidate.cost, BASIS_STYLE[candidate.basis]
+    return [
+        str(candidate.rank),
+        f"{candidate.backbone}\n× {candidate.head}",
+        Text(f"{candidate.quality:.3f}", style),
+        f"{candidate.low:.2f}–{candidate.high:.2f}",
+        "–" if cost.latency_ms is None else f"{cost.latency_ms:.1f} ms",
+        _count(cost.parameters),
+        "–" if cost.training_s is None else _duration(cost.training_s),
+        Text(candidate.basis, style),
+    ]
+
+
+def _footnotes(answer: Recommendation) -> list[Text]:
+    devices = sorted({candidate.cost.device for candidate in answer.candidates})
+    notes = [
+        f"{answer.n_considered} pairs considered; latency (one image), parameters and training time as measured on {', '.join(devices)}"
+    ]
+    for basis in BASIS_STYLE:
+        words = [c for c in answer.candidates if c.basis == basis]
+        if words:
+            notes.append(f"{basis}, e.g. {words[0].backbone} × {words[0].head}: {words[0].evidence}")
+    if answer.chance_quality is not None and answer.task == "classification":
+        notes.append(f"always saying the largest class would reach {answer.chance_quality:.3f}")
+    return [Text(note, "dim") for note in notes]
+
+
+def _count(parameters: int) -> str:
+    if parameters < 100_000:
+        return f"{parameters:,}"
+    return f"{parameters / 1e6:.1f} M"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _similar(answer: Recommendation) -> Table:
+    table = Table(title="most similar known data sets", title_justify="left", box=None, padding=(0, 2))
+    for name in ("data set", "domain", "distance", "its best pair", answer.metric):
+        table.add_column(name, overflow="fold")
+    for entry in answer.similar:
+        table.add_row(
+            entry.name, entry.domain, f"{entry.distance:.2f}", entry.best_pair, f"{entry.best_quality:.3f}"
+        )
+    return table
