@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from lib.command_line import echo_json, run_command, settings_options
 from lib.config import Settings
 
 EXIT_PROBLEMS = 1
+PIPED_WIDTH = 120
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 SET = click.argument("data_set", metavar="DIR")
 SPEC_HELP = (
@@ -53,7 +55,7 @@ def check(data_set: str, as_json: bool, settings: Settings) -> None:
     else:
         click.echo(check_text(report).plain)
     if report.problems:
-        raise click.exceptions.Exit(EXIT_PROBLEMS)
+        sys.exit(EXIT_PROBLEMS)
 
 
 @dataset.command(epilog=SPEC_HELP)
@@ -186,7 +188,9 @@ def _print(renderable: object) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(renderable, soft_wrap=False)
+    if not console.is_terminal:
+        console = Console(width=PIPED_WIDTH)
+    console.print(renderable)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def measure_files(
     digest = hashlib.sha256(f"{kind}:{resolved}".encode()).hexdigest()[:24]
     cache = cache_dir / "files" / f"{digest}.json" if cache_dir else None
     known = _read(cache) if cache else {}
-    stamps = {file: _stamp(resolved / file) for file in files}
+    stamps = {file: _stamp(os.path.join(resolved, file)) for file in files}
     missing = [file for file in files if known.get(file, [None])[0] != stamps[file]]
     if missing:
         measured = _measure_all(resolved, missing, measure, kind)
@@ -43,7 +43,7 @@ def measure_files(
     return [known[file][1] for file in files]
 
 
-def _stamp(path: Path) -> str:
+def _stamp(path: str) -> str:
     try:
         status = os.stat(path)
     except OSError:

@@ -39,13 +39,16 @@ _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Im
 
 
 def image_files(folder: Path) -> list[str]:
-    """Picture files below `folder` (any depth, links followed, hidden ones left out), relative, posix, sorted."""
+    """Picture files below `folder` (any depth, links followed once, hidden ones left out), relative, posix, sorted."""
     found: list[str] = []
     seen: set[str] = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
-        folders[:] = [name for name in folders if not name.startswith(".") and real not in seen]
+        if real in seen:
+            folders.clear()
+            continue
         seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
         relative = Path(place).relative_to(folder)
         found += [
             (relative / name).as_posix()

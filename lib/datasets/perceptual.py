@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy.fft import dctn
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 HASH_BITS = 64
 _SIDE_PX = 32
 _FREQUENCIES = 8
 _BLOCK = 1024
+_COSINES = np.sqrt(2 / _SIDE_PX) * np.cos(
+    np.pi / _SIDE_PX * np.outer(np.arange(_FREQUENCIES), np.arange(_SIDE_PX) + 0.5)
+)
+_COSINES[0] /= np.sqrt(2)
 
 
 def perceptual_hash(picture: Image.Image) -> int:
@@ -22,8 +23,7 @@ def perceptual_hash(picture: Image.Image) -> int:
     before they are compared, so that the last bits of a float do not decide and all machines agree.
     """
     grey = picture.convert("L").resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BOX)
-    low = dctn(np.asarray(grey, dtype=np.float64), norm="ortho")[:_FREQUENCIES, :_FREQUENCIES]
-    low = np.round(low, 6)
+    low = np.round(_COSINES @ np.asarray(grey, dtype=np.float64) @ _COSINES.T, 6)
     bits = (low > np.median(low.reshape(-1)[1:])).reshape(-1)
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
@@ -46,9 +46,21 @@ def near_duplicate_pairs(hashes: npt.NDArray[np.uint64], bits: int) -> npt.NDArr
 
 
 def connected_groups(n: int, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Group number (n,) of each item: items joined by a chain of pairs share one."""
-    graph = coo_array((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    """Group number (n,), counted from 0, of each item: items joined by a chain of pairs share one.
+
+    Every item takes the smallest item it is joined to, until nothing changes; following the chosen item's own choice
+    halves the chains each time.
+    """
+    smallest = np.arange(n)
+    while len(pairs):
+        before = smallest.copy()
+        lower = smallest[pairs].min(axis=1)
+        np.minimum.at(smallest, pairs[:, 0], lower)
+        np.minimum.at(smallest, pairs[:, 1], lower)
+        smallest = smallest[smallest]
+        if (smallest == before).all():
+            break
+    return np.unique(smallest, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 def near_duplicate_share(hashes: npt.NDArray[np.uint64], bits: int) -> float:

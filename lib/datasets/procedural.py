@@ -98,12 +98,12 @@ def draw_strip(seed: int, index: int, defects: tuple[int, ...]) -> tuple[bytes, 
 def _pitting(random: np.random.Generator, strip: Grey) -> Mask:
     """Clusters of small dark pits."""
     mask = np.zeros(strip.shape, dtype=bool)
-    for _ in range(random.integers(1, 4)):
+    for _ in range(random.integers(2, 6)):
         centre = random.uniform((30, 80), (HEIGHT_PX - 30, WIDTH_PX - 80))
         pits = Image.new("L", (WIDTH_PX, HEIGHT_PX))
         pen = ImageDraw.Draw(pits)
         for y, x in random.normal(centre, (22, 45), (random.integers(18, 45), 2)):
-            r = random.uniform(1.5, 4.0)
+            r = random.uniform(1.5, 4.5)
             pen.ellipse((x - r, y - r, x + r, y + r), fill=255)
         spots = np.asarray(pits) > 0
         strip -= ndimage.gaussian_filter(spots.astype(np.float32), 0.8) * random.uniform(45, 75)
@@ -162,19 +162,18 @@ def _deep_crack(random: np.random.Generator, strip: Grey) -> Mask:
 
 
 def _rolls(seed: int) -> list[Roll]:
+    """The rolls of a set: each property spread evenly over its range, in an order of its own."""
     random = np.random.default_rng([seed, 0])
-    levels = np.linspace(70, 165, N_ROLLS)
-    return [
-        Roll(
-            brightness=float(level + random.normal(0, 4)),
-            unevenness=float(random.uniform(4, 14)),
-            streaks=float(random.uniform(1, 9)),
-            grain=float(random.uniform(4, 14)),
-            grain_size=float(random.uniform(0.6, 2.2)),
-            tilt=float(random.uniform(-25, 25)),
-        )
-        for level in random.permutation(levels)
-    ]
+    ranges = {
+        "brightness": (70, 165),
+        "unevenness": (4, 14),
+        "streaks": (1, 9),
+        "grain": (4, 14),
+        "grain_size": (0.6, 2.2),
+        "tilt": (-25, 25),
+    }
+    spread = {name: random.permutation(np.linspace(*ends, N_ROLLS)) for name, ends in ranges.items()}
+    return [Roll(**{name: float(values[i]) for name, values in spread.items()}) for i in range(N_ROLLS)]
 
 
 def _steel(random: np.random.Generator, roll: Roll) -> Grey:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from lib.errors import DataSetError
+
+_WHOLE_NUMBERS = re.compile(r"\s*(-?[0-9]{1,15}(\s+|$))*")
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ def encode(mask: npt.NDArray[np.bool_]) -> str:
 
 def _numbers(text: str) -> npt.NDArray[np.int64]:
     words = text.split()
+    if _WHOLE_NUMBERS.fullmatch(text):
+        return np.array(words, dtype=np.int64)
     for word in words:
         if not word.isascii() or not word.removeprefix("-").isdigit() or len(word) > 18:
             raise DataSetError(

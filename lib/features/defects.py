@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy import ndimage
 
 from lib.datasets.base import DataSet
 from lib.datasets.images import read_reduced, reduced_size
@@ -73,11 +72,15 @@ def _shrunk(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 def _components(mask: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
     """Each 8-connected component, cut out of its bounding box."""
+    from scipy import ndimage  # a third of a second that sets without masks need not wait for
+
     labelled, _ = ndimage.label(mask, structure=np.ones((3, 3)))
     return [labelled[box] == i + 1 for i, box in enumerate(ndimage.find_objects(labelled))]
 
 
 def _contrast(data_set: DataSet, index: int, covered: npt.NDArray[np.bool_]) -> float:
+    from scipy import ndimage
+
     picture = read_reduced(data_set.root / data_set.files[index], _AREA_PX).convert("L")
     grey = np.asarray(picture.resize(covered.shape[::-1], Image.Resampling.BILINEAR), dtype=np.float64) / 255
     ring = ndimage.binary_dilation(covered, iterations=_RING_PX) & ~covered

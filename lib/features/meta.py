@@ -20,7 +20,7 @@ from lib.records.schema import DataSetFacts
 from lib.registry import Registry
 
 META_FEATURES_VERSION = 1
-MAX_IMAGES = 240
+MAX_IMAGES = 200
 """Images looked at by default: more change the means by less than their spread between data sets."""
 
 _NEAR_DUPLICATE_BITS = 4

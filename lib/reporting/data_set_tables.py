@@ -20,7 +20,7 @@ def list_table(entries: Sequence[Entry]) -> RenderableType:
     """One line a data set, procedural ones say so; below it, what cannot be read and why."""
     table = Table(title="Data sets")
     table.add_column("data set", overflow="fold", min_width=18)
-    for name in ("domain", "task", "layout"):
+    for name in ("domain", "task"):
         table.add_column(name, no_wrap=True)
     for name in ("images", "classes"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -29,9 +29,7 @@ def list_table(entries: Sequence[Entry]) -> RenderableType:
     for entry in readable:
         notes = [PROCEDURAL] * entry.procedural + [f"from {entry.parent}"] * bool(entry.parent)
         counts = (str(entry.images), str(len(entry.classes)))
-        table.add_row(
-            Text(entry.name), entry.domain, entry.task, entry.layout, *counts, Text(", ".join(notes))
-        )
+        table.add_row(Text(entry.name), entry.domain, entry.task, *counts, Text(", ".join(notes)))
     problems = [Text(f"{entry.name}: {entry.problem}") for entry in entries if entry.problem]
     return Group(*([table] if readable else []), *problems)
 

@@ -1,0 +1,37 @@
+"""Files are measured once, and again only when they change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lib.datasets.file_memory import measure_files
+
+
+def test_only_new_and_changed_files_are_measured(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def measure(path: Path) -> list[str]:
+        seen.append(path.name)
+        return [path.read_text()]
+
+    root, cache = tmp_path / "root", tmp_path / "cache"
+    root.mkdir()
+    for name in ("a", "b"):
+        (root / name).write_text(name)
+    assert measure_files(root, ["a", "b"], measure, kind="t 1", cache_dir=cache) == [["a"], ["b"]]
+    (root / "b").write_text("changed")
+    (root / "c").write_text("c")
+    assert measure_files(root, ["a", "b", "c"], measure, kind="t 1", cache_dir=cache) == [
+        ["a"],
+        ["changed"],
+        ["c"],
+    ]
+    assert sorted(seen) == ["a", "b", "b", "c"]
+    measure_files(root, ["a"], measure, kind="t 2", cache_dir=cache)
+    assert sorted(seen) == ["a", "a", "b", "b", "c"]
+
+
+def test_without_a_cache_folder_nothing_is_written(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    assert measure_files(tmp_path, ["a"], lambda path: [1], kind="t 1", cache_dir=None) == [[1]]
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
