@@ -22,6 +22,8 @@ class PixelCounts:
     @classmethod
     def of(cls, predicted: torch.Tensor, target: torch.Tensor) -> PixelCounts:
         """Counts of bool masks (n, n_classes, height, width)."""
+        if not len(target):
+            return cls(*(torch.zeros(target.shape[:2], dtype=torch.int64) for _ in range(4)))
         counts = smp.metrics.get_stats(predicted.long(), target.long(), mode="multilabel")
         return cls(*(count.cpu() for count in counts))
 

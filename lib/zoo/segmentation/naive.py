@@ -39,13 +39,11 @@ def naive_result(job: TrainingJob) -> TrainingResult:
 
 def empty_counts(sized: SizedImages, indices: Indices) -> PixelCounts:
     """Pixel counts of empty answers."""
-    counts = [_no_counts(len(sized.data_set.classes))]
+    n_classes, height, width = len(sized.data_set.classes), sized.spec.height_px, sized.spec.width_px
+    nothing = torch.zeros((0, n_classes, height, width), dtype=torch.bool)
+    counts = [PixelCounts.of(nothing, nothing)]
     for batch in np.array_split(indices, max(1, -(-len(indices) // BATCH_SIZE))):
         if len(batch):
             target = torch.from_numpy(sized.masks(batch))
             counts.append(PixelCounts.of(torch.zeros_like(target), target))
     return PixelCounts.joined(counts)
-
-
-def _no_counts(n_classes: int) -> PixelCounts:
-    return PixelCounts(*(torch.zeros((0, n_classes), dtype=torch.int64) for _ in range(4)))

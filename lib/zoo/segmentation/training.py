@@ -22,6 +22,7 @@ from lib.zoo.segmentation.masks import Indices, SizedImages
 from lib.zoo.segmentation.metrics import PixelCounts, final_mask_metrics, mask_metrics
 from lib.zoo.segmentation.naive import empty_counts
 from lib.zoo.segmentation.pyramid import Pyramid
+from lib.zoo.segmentation.small_masks import emptied, smallest_areas
 
 BuildDecoder = Callable[[tuple[int, ...], int], nn.Module]
 
@@ -32,7 +33,8 @@ DEFAULT_THRESHOLD = 0.5
 def train_decoder(job: TrainingJob, build_decoder: BuildDecoder) -> TrainingResult:
     """Trains `build_decoder(channels of fine and coarse map, n_classes)` on the train part; same seed, same numbers.
 
-    Raises TooLittleDataError without a train part, DataSetError for unreadable images or masks, and torch's error where a
+    After each epoch the area below which a class's mask is emptied is chosen anew on the validation part (small_masks.py), so the
+    validation metrics are a little too good; the test part has no say. Raises TooLittleDataError without a train part, DataSetError for unreadable images or masks, and torch's error where a
     batch does not fit into memory.
     """
     if not len(job.data_set.indices("train")):
@@ -83,6 +85,8 @@ class _Training:
             rate = self.optimiser.param_groups[0]["lr"]
             loss = self._train_epoch(schedule)
             validation, test = (self._evaluate(data_set.indices(part)) for part in ("validation", "test"))
+            smallest = smallest_areas(validation)
+            validation, test = emptied(validation, smallest), emptied(test, smallest)
             entries.append(
                 EpochEntry(
                     epoch=epoch,
@@ -100,6 +104,7 @@ class _Training:
             training_s=self.training_s,
             evaluation_s=self.evaluation_s,
             predict=self.predict,
+            notes=(_note_on(smallest, data_set.classes),) if len(validation.tp) else (),
         )
 
     def predict(self, images: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
@@ -194,12 +199,20 @@ class _Training:
         return self.pyramid(normalised_tensor(images, self.sized.spec))
 
 
+def _note_on(smallest: torch.Tensor, classes: tuple[str, ...]) -> str:
+    areas = ", ".join(
+        f"{name} {'always' if share > 1 else f'{share:.2%}'}"
+        for name, share in zip(classes, smallest.tolist(), strict=True)
+    )
+    return f"masks are emptied below this share of the image, chosen on the validation part: {areas}"
+
+
 def training_batches(order: Indices, size: int) -> Iterator[Indices]:
     """Batches of the given order, each of at least two images: batch normalisation of pooled features needs two.
 
     A last batch of one joins the one before it; a single image is given twice.
     """
-    n_batches = max(1, len(order) // size + (1 if len(order) % size > 1 or size == 1 else 0))
+    n_batches = max(1, len(order) // size + int(len(order) % size > 1))
     bounds = [size * i for i in range(1, n_batches)]
     for batch in np.split(order, bounds):
         yield batch if len(batch) > 1 else np.repeat(batch, SMALLEST_BATCH)
