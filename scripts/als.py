@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from lib.command_line import echo_json, run_command, settings_options
@@ -43,6 +45,48 @@ def train(
     files = show_completion(trained, settings.out_dir, as_json)
     if as_json:
         echo_json({**trained.report.model_dump(mode="json"), "files": files})
+
+
+@als.command()
+@click.option(
+    "--matrix",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="CSV: row names, then columns of scores in [0, 1]; empty = missing.",
+)
+@click.option("--features", type=click.Path(path_type=Path), help="CSV that describes the rows.")
+@click.option("--column-features", type=click.Path(path_type=Path), help="CSV that describes the columns.")
+@click.option("--completer", default="stack", show_default=True, help="Any of `als.py completers`.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="CSV to write: row,column,status,value,low,high.",
+)
+def complete(
+    matrix: Path,
+    features: Path | None,
+    column_features: Path | None,
+    completer: str,
+    seed: int,
+    as_json: bool,
+    out: Path,
+) -> None:
+    """Fill in any table of scores, each number with its 90 % interval; measured cells are kept as they are."""
+    from lib.reporting.completion import complete_file, sentences
+
+    summary = complete_file(matrix, features, column_features, completer, seed, out)
+    echo_json(summary) if as_json else click.echo("\n".join(sentences(summary)))
+
+
+@als.command()
+def completers() -> None:
+    """List the completers by name, with what each does."""
+    from lib.reporting.completion import described_completers
+
+    click.echo("\n".join(described_completers()))
 
 
 if __name__ == "__main__":
