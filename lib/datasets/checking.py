@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,9 +19,9 @@ from lib.datasets.derived import dominant
 from lib.datasets.file_memory import measure_files
 from lib.datasets.images import read_reduced, read_rgb
 from lib.datasets.layouts import LAYOUTS, Contents, Pictures
-from lib.datasets.loading import locate, measure_picture, pictures_of
+from lib.datasets.loading import declared_split, locate, measure_picture, pictures_of
 from lib.datasets.perceptual import near_duplicate_pairs
-from lib.datasets.splits import Declared, assign_parts, keep_together, read_declared
+from lib.datasets.splits import Declared, assign_parts, keep_together
 from lib.errors import DataSetError
 
 _COMPARED_PX = 64
@@ -82,10 +83,12 @@ def _problems(root: Path, card: Card, pictures: Pictures, settings: Settings) ->
     yield from contents.flaws
     yield from _copies(pictures, contents)
     try:
-        declared = read_declared(root, pictures.files)
+        declared = declared_split(root, pictures, contents)
     except DataSetError as error:
         yield str(error)
         return
+    if card.group and not any(re.search(card.group, file.rsplit("/", 1)[-1]) for file in pictures.files):
+        yield f"{root}: the card's group {card.group!r} matches no file name"
     if declared:
         yield from declared.errors
         yield from declared.flaws
@@ -110,7 +113,7 @@ def _copies(pictures: Pictures, contents: Contents) -> Iterator[str]:
 
 
 def _straddling(root: Path, pictures: Pictures, declared: Declared, bits: int) -> Iterator[str]:
-    """Pairs of near-duplicates of which splits.csv puts one in test and the other elsewhere."""
+    """Pairs of near-duplicates of which one is declared test and the other elsewhere."""
     for i, j in near_duplicate_pairs(pictures.hashes, bits):
         parts = {str(declared.parts[i]), str(declared.parts[j])}
         if (
@@ -121,7 +124,7 @@ def _straddling(root: Path, pictures: Pictures, declared: Declared, bits: int) -
         ):
             yield (
                 f"{pictures.files[i]} ({declared.parts[i]}) and {pictures.files[j]} ({declared.parts[j]}) are "
-                "nearly the same image in different parts of splits.csv: the test part would be too easy"
+                "nearly the same image in different parts of the set's own split: the test part would be too easy"
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from lib.records.store import write_atomically
 
 _SHOW_PROGRESS_FROM = 400
+_BLOCK = 128
 
 
 def measure_files(
@@ -26,7 +27,8 @@ def measure_files(
     """`measure(root / file)` for each file, from the cache where the file has not changed since.
 
     `measure` returns plain JSON values; `kind` names it with its version. A cache that is broken or cannot be written is as
-    good as none, and so is `cache_dir` None. Errors of `measure` pass through.
+    good as none, and so is `cache_dir` None. Errors of `measure` pass through; what was
+    measured before one, or before Ctrl-C, is kept.
     """
     resolved = root.resolve()
     digest = hashlib.sha256(f"{kind}:{resolved}".encode()).hexdigest()[:24]
@@ -35,11 +37,13 @@ def measure_files(
     stamps = {file: _stamp(os.path.join(resolved, file)) for file in files}
     missing = [file for file in files if known.get(file, [None])[0] != stamps[file]]
     if missing:
-        measured = _measure_all(resolved, missing, measure, kind)
         known = {file: known[file] for file in files if file in known}
-        known |= {file: [stamps[file], value] for file, value in zip(missing, measured, strict=True)}
-        if cache:
-            _write(cache, known)
+        try:
+            for file, value in _measured(resolved, missing, measure, kind):
+                known[file] = [stamps[file], value]
+        finally:
+            if cache:
+                _write(cache, known)
     return [known[file][1] for file in files]
 
 
@@ -51,24 +55,24 @@ def _stamp(path: str) -> str:
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
-def _measure_all(
+def _measured(
     root: Path, files: list[str], measure: Callable[[Path], list[Any]], kind: str
-) -> list[list[Any]]:
+) -> Iterator[tuple[str, list[Any]]]:
+    """Each file with its values, some threads at a time; Ctrl-C waits for one block of files only."""
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
     console = Console(stderr=True)
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        return list(
-            track(
-                pool.map(measure, [root / file for file in files]),
-                description=f"reading {kind.split()[0]}",
-                total=len(files),
-                console=console,
-                transient=True,
-                disable=len(files) < _SHOW_PROGRESS_FROM or not console.is_terminal,
-            )
-        )
+    hidden = len(files) < _SHOW_PROGRESS_FROM or not console.is_terminal
+    with (
+        Progress(console=console, transient=True, disable=hidden) as progress,
+        ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
+    ):
+        bar = progress.add_task(f"reading {kind.split()[0]}", total=len(files))
+        for start in range(0, len(files), _BLOCK):
+            block = files[start : start + _BLOCK]
+            yield from zip(block, pool.map(measure, [root / file for file in block]), strict=True)
+            progress.advance(bar, len(block))
 
 
 def _read(cache: Path) -> dict[str, list[Any]]:

@@ -51,13 +51,17 @@ def download_severstal(
 ) -> Card:
     """Downloads the competition's data into `folder` and writes its card; an interrupted call is taken up again.
 
+    A folder that already holds all of it (unpacked by hand, say) only gets its card.
     The archive and half-unpacked files wait in a hidden folder beside `folder` until all is there. Raises DataSetError
     with what to do: no key, rules not accepted (403), disk full, a broken or hostile archive, files missing.
     """
     expected = expected or Expected()
-    if (folder / CARD_FILE).is_file():
+    if (folder / CARD_FILE).is_file() or (folder / TABLE).is_file():
         _count(folder, expected)
-        return _card(folder)
+        card = _card(folder)
+        if not (folder / CARD_FILE).is_file():
+            write_card(folder, card)
+        return card
     if folder.exists() and any(folder.iterdir()):
         raise DataSetError(f"{folder}: holds other files; name an empty folder or a new one with --to")
     work = folder.parent / f".{folder.name}.download"

@@ -40,7 +40,7 @@ def load_data_set(spec: str | Path, settings: Settings, *, unlabelled: bool = Fa
         raise DataSetError(f"{root}: layout {card.layout}, but there are no images in it")
     pictures = measure_pictures(root, files, settings.cache_dir)
     contents = LAYOUTS[card.layout].read(root, foreground(card), pictures, settings.cache_dir)
-    declared = read_declared(root, pictures.files)
+    declared = declared_split(root, pictures, contents)
     _refuse(root, (*contents.errors, *(declared.errors if declared else ())))
     data_set = _assembled(root, card, pictures, contents, declared, settings)
     for view in views:
@@ -122,6 +122,14 @@ def measure_picture(path: Path) -> list[Any]:
 
 def _is_labelled(root: Path) -> bool:
     return (root / "dataset.yaml").is_file() or any(LAYOUTS[name].recognises(root) for name in LAYOUTS)
+
+
+def declared_split(root: Path, pictures: Pictures, contents: Contents) -> Declared | None:
+    """The set's own split: splits.csv, else what its folders say; None for neither. Raises DataSetError."""
+    declared = read_declared(root, pictures.files)
+    if declared is None and contents.parts is not None:
+        return Declared(contents.parts, (), ())
+    return declared
 
 
 def _refuse(root: Path, errors: tuple[str, ...]) -> None:

@@ -107,7 +107,8 @@ Planned = tuple[int, Square, str, int]
 
 def _defect_squares(data_set: DataSet, size_px: int, context: float) -> Iterator[Planned]:
     assert data_set.read_mask is not None
-    for i in np.flatnonzero(data_set.parts != "unused"):
+    assert data_set.mask_areas is not None
+    for i in np.flatnonzero((data_set.parts != "unused") & data_set.mask_areas.any(axis=1)):
         masks = data_set.read_mask(int(i))
         shown: dict[int, npt.NDArray[np.bool_]] = {}
         for component in sorted(components(masks), key=lambda c: (-c.area, c.y, c.x)):

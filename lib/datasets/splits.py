@@ -18,7 +18,7 @@ from lib.errors import DataSetError
 
 SPLITS_FILE = "splits.csv"
 TRAINVAL = "trainval"
-_PARTS = {
+PART_NAMES = {
     "train": "train",
     "training": "train",
     "val": "validation",
@@ -42,7 +42,11 @@ class Declared:
 
 
 def read_declared(root: Path, files: Sequence[str]) -> Declared | None:
-    """The set's own split, with all that is wrong with it; None without a splits.csv. Raises DataSetError if unreadable."""
+    """The set's own split, with all that is wrong with it; None without a splits.csv.
+
+    A file may be named with or without its first folder (`images/a.jpg` or `a.jpg`). Raises DataSetError where the table
+    cannot be read.
+    """
     path = root / SPLITS_FILE
     if not path.is_file():
         return None
@@ -50,7 +54,7 @@ def read_declared(root: Path, files: Sequence[str]) -> Declared | None:
     errors: list[str] = []
     for row in read_rows(path, ("file", "split")):
         file = row.values["file"].replace("\\", "/").removeprefix("./")
-        part = _PARTS.get(row.values["split"].lower())
+        part = PART_NAMES.get(row.values["split"].lower())
         if part is None:
             given = row.values["split"]
             errors.append(
@@ -58,6 +62,10 @@ def read_declared(root: Path, files: Sequence[str]) -> Declared | None:
             )
         elif declared.setdefault(file, part) != part:
             errors.append(f"{path}, line {row.line}: {file} is in {part} here, in {declared[file]} above")
+    for file in files:
+        bare = file.partition("/")[2]
+        if file not in declared and bare in declared:
+            declared[file] = declared.pop(bare)
     missing = [file for file in files if file not in declared]
     if missing and not errors:
         errors.append(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,8 +22,9 @@ def staged_folder(folder: Path) -> Iterator[Path]:
     stage: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
-        stage.chmod(0o755)
+        _remove_left_behind(folder)
+        stage = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
+        stage.mkdir()
         yield stage
         _swap(stage, folder)
     except OSError as error:
@@ -29,6 +32,26 @@ def staged_folder(folder: Path) -> Iterator[Path]:
     finally:
         if stage is not None:
             shutil.rmtree(stage, ignore_errors=True)
+
+
+def _remove_left_behind(folder: Path) -> None:
+    """Removes what killed processes left of earlier attempts; those of living ones stay."""
+    for stage in folder.parent.glob(f".{glob.escape(folder.name)}.*.tmp"):
+        process = stage.name.split(".")[-2]
+        if process.isdecimal() and not _is_alive(int(process)):
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _swap(stage: Path, folder: Path) -> None:

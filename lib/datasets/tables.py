@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,13 @@ def read_rows(path: Path, required: Sequence[str]) -> list[Row]:
 
     Raises DataSetError naming the file and the missing column, or the line whose cells do not fit the header.
     """
-    lines = _text(path).splitlines()
-    reader = csv.reader(lines, delimiter=_delimiter(lines[0] if lines else ""))
-    header = [name.strip().lower() for name in next(reader, [])]
+    text = _text(path)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text.partition("\n")[0]))
+    try:
+        lines = [(reader.line_num, cells) for cells in reader]
+    except csv.Error as error:
+        raise DataSetError(f"{path}, line {reader.line_num}: not a CSV line: {error}") from error
+    header = [name.strip().lower() for name in (lines[0][1] if lines else [])]
     missing = [name for name in required if name.lower() not in header]
     if missing:
         raise DataSetError(
@@ -35,16 +40,16 @@ def read_rows(path: Path, required: Sequence[str]) -> list[Row]:
             f"expected {','.join(required)} in the first line, found {','.join(header) or 'an empty file'}"
         )
     rows = []
-    for cells in reader:
+    for line, cells in lines[1:]:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
             raise DataSetError(
-                f"{path}, line {reader.line_num}: {len(cells)} cells under {len(header)} columns; "
+                f"{path}, line {line}: {len(cells)} cells under {len(header)} columns; "
                 "quote a cell that holds the separator"
             )
         padded = [*cells, *[""] * (len(header) - len(cells))]
-        rows.append(Row(reader.line_num, {n: c.strip() for n, c in zip(header, padded, strict=False)}))
+        rows.append(Row(line, {n: c.strip() for n, c in zip(header, padded, strict=False)}))
     return rows
 
 

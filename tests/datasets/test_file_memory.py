@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from lib.datasets.file_memory import measure_files
 
 
@@ -29,6 +31,26 @@ def test_only_new_and_changed_files_are_measured(tmp_path: Path) -> None:
     assert sorted(seen) == ["a", "b", "b", "c"]
     measure_files(root, ["a"], measure, kind="t 2", cache_dir=cache)
     assert sorted(seen) == ["a", "a", "b", "b", "c"]
+
+
+def test_what_was_measured_before_an_interruption_is_kept(tmp_path: Path) -> None:
+    files = [f"{i:04d}" for i in range(300)]
+    for file in files:
+        (tmp_path / file).write_text(file)
+    seen: list[str] = []
+
+    def measure(path: Path) -> list[str]:
+        seen.append(path.name)
+        if path.name == "0200" and seen.count("0200") == 1:
+            raise KeyboardInterrupt
+        return [path.name]
+
+    with pytest.raises(KeyboardInterrupt):
+        measure_files(tmp_path, files, measure, kind="t 1", cache_dir=tmp_path / "cache")
+    assert len(seen) < 300
+    seen_before = len(seen)
+    assert measure_files(tmp_path, files, measure, kind="t 1", cache_dir=tmp_path / "cache")[7] == ["0007"]
+    assert len(seen) - seen_before <= 300 - 128
 
 
 def test_without_a_cache_folder_nothing_is_written(tmp_path: Path) -> None:

@@ -71,6 +71,18 @@ def test_kaggles_first_table_format_and_overlapping_classes_are_read(
     assert data_set.read_mask is not None and (data_set.read_mask(0)[:2].all(axis=0)).sum() == 3
 
 
+def test_folders_named_for_parts_declare_the_split(tmp_path: Path, settings: Settings) -> None:
+    for part, n in (("train", 6), ("Val", 2), ("test", 3)):
+        for k, name in enumerate(("a", "b")):
+            (tmp_path / "set" / part / name).mkdir(parents=True)
+            for i in range(n):
+                made_up.picture(100 * n + 50 * k + i).save(tmp_path / "set" / part / name / f"{i}.png")
+    data_set = load_data_set(tmp_path / "set", settings)
+    assert data_set.classes == ("a", "b") and data_set.class_counts() == (11, 11)
+    assert [len(data_set.indices(part)) for part in ("train", "validation", "test")] == [12, 4, 6]
+    assert all(("test/" in f) == (p == "test") for f, p in zip(data_set.files, data_set.parts, strict=True))
+
+
 def test_white_masks_of_a_single_class_count_as_that_class(tmp_path: Path, settings: Settings) -> None:
     root = made_up.masks(tmp_path / "set", [0, 255] * 5, with_card=False)
     data_set = load_data_set(root, settings)

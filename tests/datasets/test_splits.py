@@ -111,6 +111,13 @@ def test_splits_csv_may_have_a_mark_semicolons_and_capitals(tmp_path: Path) -> N
     assert declared is not None and declared.parts.tolist() == ["train", "validation"] and not declared.errors
 
 
+def test_splits_csv_may_leave_out_the_first_folder(tmp_path: Path) -> None:
+    (tmp_path / "splits.csv").write_text("file,split\na.jpg,train\nb.jpg,test\n", encoding="utf-8")
+    declared = read_declared(tmp_path, ["train_images/a.jpg", "train_images/b.jpg"])
+    assert declared is not None and declared.parts.tolist() == ["train", "test"]
+    assert not declared.errors and not declared.flaws
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -47,10 +47,14 @@ class Masks:
 
 @dataclass(frozen=True)
 class Contents:
-    """Labels or masks of the pictures. `errors` make the set unusable; `flaws` only deserve a look."""
+    """Labels or masks of the pictures. `errors` make the set unusable; `flaws` only deserve a look.
+
+    `parts` (n,): what the folders themselves say of the split, as splits.csv would; None where they are silent.
+    """
 
     labels: npt.NDArray[np.int64] | None = None
     masks: Masks | None = None
+    parts: npt.NDArray[np.str_] | None = None
     errors: tuple[str, ...] = ()
     flaws: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Layout `folders`: images/<class>/*, or <class>/* at the top; the folder is the label."""
+"""Layout `folders`: images/<class>/*, or <class>/* at the top; the folder is the label. train/<class>/* declares a part too."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from lib.datasets.images import image_files
 from lib.datasets.layouts.base import LAYOUTS, Contents, Pictures
+from lib.datasets.splits import PART_NAMES
 from lib.errors import DataSetError
 from lib.records.schema import Task
 
@@ -19,41 +20,48 @@ class Folders:
 
     def recognises(self, root: Path) -> bool:
         """images/ with at least one folder of images, or at least two folders of images at the top."""
-        if (root / "images").is_dir():
-            return bool(_class_folders(root / "images"))
-        return len(_class_folders(root)) > 1
+        files = image_files(_base(root))
+        at_least = 1 if _base(root) != root or _has_parts(files) else 2
+        return len(_class_names(files)) >= at_least
 
     def class_names(self, root: Path) -> tuple[str, ...]:
         """Names of the class folders, sorted."""
-        names = tuple(_class_folders(_base(root)))
+        names = _class_names(image_files(_base(root)))
         if not names:
             raise DataSetError(f"{_base(root)}: expected one folder of images a class, found none")
-        return names
+        return tuple(names)
 
     def files(self, root: Path) -> list[str]:
         """All images inside class folders."""
         base = _base(root)
-        prefix = "" if base == root else "images/"
-        return [prefix + file for file in image_files(base) if "/" in file]
+        files = image_files(base)
+        prefix = "" if base == root else f"{base.name}/"
+        return [prefix + file for file in files if file.count("/") > _has_parts(files)]
 
     def read(
         self, root: Path, classes: tuple[str, ...], pictures: Pictures, cache_dir: Path | None
     ) -> Contents:
         """Labels from the folders' names."""
-        depth = 0 if _base(root) == root else 1
+        base = _base(root)
+        everything = image_files(base)
+        has_parts = _has_parts(everything)
+        inside = [file.split("/")[0 if base == root else 1 :] for file in pictures.files]
         position = {name: i for i, name in enumerate(classes)}
-        names = [file.split("/")[depth] for file in pictures.files]
-        unknown = sorted(set(names) - set(classes))
-        empty = [name for name in classes if name not in set(names)]
+        names = [places[has_parts] for places in inside]
         return Contents(
             labels=np.array([position.get(name, 0) for name in names], dtype=np.int64),
+            parts=np.array([PART_NAMES[places[0].lower()] for places in inside]) if has_parts else None,
             errors=tuple(
-                f"{_base(root) / name}: the card's classes do not name '{name}'; add it there or move the folder out"
-                for name in unknown
+                f"{base / name}: the card's classes do not name '{name}'; add it there or move the folder out"
+                for name in sorted(set(names) - set(classes))
             ),
-            flaws=tuple(f"class '{name}' of the card has no image" for name in empty)
-            + tuple(
-                f"{root / 'images' / file}: lies in no class folder and is not used" for file in _loose(root)
+            flaws=(
+                *(f"class '{name}' of the card has no image" for name in classes if name not in names),
+                *(
+                    f"{base / file}: lies in no class folder and is not used"
+                    for file in everything
+                    if file.count("/") <= has_parts
+                ),
             ),
         )
 
@@ -62,12 +70,15 @@ def _base(root: Path) -> Path:
     return root / "images" if (root / "images").is_dir() else root
 
 
-def _class_folders(base: Path) -> list[str]:
-    return sorted({file.split("/")[0] for file in image_files(base) if "/" in file})
+def _has_parts(files: list[str]) -> bool:
+    """Whether the first folders are named for parts (train, val, test, …) and hold class folders."""
+    first = {file.split("/")[0].lower() for file in files if "/" in file}
+    return bool(first) and first <= set(PART_NAMES) and any(file.count("/") > 1 for file in files)
 
 
-def _loose(root: Path) -> list[str]:
-    return [file for file in image_files(root / "images") if "/" not in file]
+def _class_names(files: list[str]) -> list[str]:
+    has_parts = _has_parts(files)
+    return sorted({file.split("/")[has_parts] for file in files if file.count("/") > has_parts})
 
 
 LAYOUTS.register("folders")(Folders())
