@@ -1,0 +1,40 @@
+"""Intervals by row: coverage where rows, not cells, are the exchangeable units."""
+
+import numpy as np
+
+from lib.performance_prediction.new_rows import NewRowModel
+from lib.performance_prediction.row_intervals import calibrate, row_quantile
+from tests.performance_prediction.planted_rows import as_table, planted_scores, revealed
+
+
+def test_new_rows_of_a_planted_set_are_covered_at_every_number_of_known_cells() -> None:
+    coverage: dict[int, list[float]] = {0: [], 1: [], 5: []}
+    for seed in range(2):
+        scores, features = planted_scores(140, 12, seed=10 + seed)
+        model = NewRowModel.fit(as_table(scores[:60], features[:60]))
+        for i, row in enumerate(scores[60:]):
+            for known, shares in coverage.items():
+                values = revealed(row, known, seed=i)
+                predicted = model.predict(values, features.iloc[[60 + i]])
+                hidden = ~np.isfinite(values)
+                shares.append(float(((predicted.low <= row) & (row <= predicted.high))[hidden].mean()))
+    for known, shares in coverage.items():
+        assert 0.85 < np.mean(shares) < 0.96, known
+
+
+def test_quantile_weighs_groups_not_cells() -> None:
+    many, few = np.full(1000, 1.0), np.array([2.0])
+    assert row_quantile([many, few], [0, 1], coverage=0.6) == 2.0
+    assert row_quantile([many, few, few], [0, 1, 1], coverage=0.5) == 1.0
+
+
+def test_quantile_of_single_cells_is_the_ordinary_one() -> None:
+    scores = np.random.default_rng(0).exponential(size=999)
+    own = row_quantile([np.array([s]) for s in scores], list(range(999)), 0.9)
+    assert np.isclose(own, np.quantile(scores, 0.9, method="inverted_cdf"))
+
+
+def test_multipliers_between_known_sizes_are_interpolated() -> None:
+    conformal = calibrate({0: [np.array([1.0])], 3: [np.array([3.0])]}, {0: [0], 3: [0]})
+    assert conformal.multiplier(0) == 1.0 and conformal.multiplier(3) == 3.0 == conformal.multiplier(50)
+    assert 1.0 < conformal.multiplier(1) < 3.0

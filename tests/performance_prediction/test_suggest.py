@@ -1,0 +1,64 @@
+"""What to run next: never what is measured, cheap before dear, better than chance."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.errors import MatrixError
+from lib.performance_prediction.new_rows import NewRowModel
+from lib.performance_prediction.suggest import suggest
+from tests.performance_prediction.planted_rows import as_table, planted_scores, revealed
+
+
+@pytest.fixture(scope="module")
+def planted() -> tuple[NewRowModel, np.ndarray, pd.DataFrame]:
+    scores, features = planted_scores(100, 25, seed=0)
+    return NewRowModel.fit(as_table(scores[:70], features[:70])), scores[70:], features[70:]
+
+
+def test_measured_columns_are_never_suggested(planted) -> None:
+    model, scores, features = planted
+    values = revealed(scores[0], 20, seed=0)
+    plan = suggest(model, values, count=50, features=features.iloc[[0]])
+    assert sorted(s.index for s in plan.suggestions) == np.flatnonzero(~np.isfinite(values)).tolist()
+    assert plan.incumbent == np.nanmax(values)
+
+
+def test_a_dear_column_gives_way_to_a_cheap_one_nearly_as_good(planted) -> None:
+    model = planted[0]
+    nothing = np.full(25, np.nan)
+    first = suggest(model, nothing).suggestions[0].index
+    costs = np.ones(25)
+    costs[first] = 1000.0
+    plan = suggest(model, nothing, costs, count=3)
+    assert first not in [s.index for s in plan.suggestions]
+    assert sum(s.cost for s in plan.suggestions) == 3.0
+
+
+def test_expected_best_rises_and_expected_regret_falls_along_the_plan(planted) -> None:
+    model, scores, features = planted
+    plan = suggest(model, revealed(scores[1], 2, seed=0), count=6, features=features.iloc[[1]])
+    best = [s.expected_best for s in plan.suggestions]
+    assert best == sorted(best) and plan.incumbent is not None and best[0] >= plan.incumbent
+    assert 0 <= plan.regret_after < plan.regret_before
+
+
+def test_asking_after_every_run_finds_the_best_sooner_than_chance(planted) -> None:
+    model, scores, features = planted
+    regrets: dict[str, list[float]] = {"suggested": [], "random": []}
+    for i, row in enumerate(scores):
+        values = np.full(25, np.nan)
+        for _ in range(4):
+            index = suggest(model, values, features=features.iloc[[i]]).suggestions[0].index
+            values[index] = row[index]
+        regrets["suggested"].append(row.max() - np.nanmax(values))
+        regrets["random"].append(row.max() - np.nanmax(revealed(row, 4, seed=i)))
+    assert np.mean(regrets["suggested"]) < 0.3 * np.mean(regrets["random"])
+
+
+def test_costs_that_make_no_sense_are_refused(planted) -> None:
+    model = planted[0]
+    with pytest.raises(MatrixError, match="column 'c0' has the cost 0"):
+        suggest(model, np.full(25, np.nan), np.zeros(25))
+    with pytest.raises(MatrixError, match="25 costs"):
+        suggest(model, np.full(25, np.nan), np.ones(3))
