@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -29,7 +30,7 @@ def list_table(entries: Sequence[Entry]) -> RenderableType:
     for entry in readable:
         notes = [PROCEDURAL] * entry.procedural + [f"from {entry.parent}"] * bool(entry.parent)
         counts = (str(entry.images), str(len(entry.classes)))
-        table.add_row(Text(entry.name), entry.domain, entry.task, *counts, Text(", ".join(notes)))
+        table.add_row(Text(entry.name), Text(entry.domain), entry.task, *counts, Text(", ".join(notes)))
     problems = [Text(f"{entry.name}: {entry.problem}") for entry in entries if entry.problem]
     return Group(*([table] if readable else []), *problems)
 
@@ -50,7 +51,7 @@ def check_text(report: CheckReport) -> Text:
 def count_table(counts: dict[str, dict[str, int]], title: str) -> Table:
     """Images a class (rows) and part (columns)."""
     parts = ("train", "validation", "test")
-    table = Table("class", *parts, title=title)
+    table = Table("class", *parts, title=escape(title))
     for column in table.columns[1:]:
         column.justify = "right"
     for name, by_part in counts.items():

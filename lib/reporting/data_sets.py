@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -96,6 +98,13 @@ def example_rows(data_set: DataSet, a_row: int, seed: int = 0) -> list[ExampleRo
 
 def draw_data_set(data_set: DataSet, sheet: FactSheet, file: Path) -> None:
     """Draws the picture into `file` (PNG); raises DataSetError where it cannot be written."""
+    with warnings.catch_warnings(), matplotlib.rc_context({"text.parse_math": False}):
+        # names in a script the font lacks are drawn as boxes, which the picture shows well enough
+        warnings.filterwarnings("ignore", message="Glyph")
+        _save(_drawn(data_set, sheet), file)
+
+
+def _drawn(data_set: DataSet, sheet: FactSheet) -> Figure:
     width, height = _typical_size(sheet)
     columns = 2 if width / height > _WIDE else 6
     rows = example_rows(data_set, columns)
@@ -114,7 +123,7 @@ def draw_data_set(data_set: DataSet, sheet: FactSheet, file: Path) -> None:
             axes.set_axis_off()
             if c < len(row.examples):
                 _draw_example(axes, row.examples[c], row.title if c == 0 else "")
-    _save(figure, file)
+    return figure
 
 
 def _typical_size(sheet: FactSheet) -> tuple[float, float]:

@@ -44,7 +44,7 @@ def test_boxes_shrink_with_the_image(tmp_path: Path, settings: Settings) -> None
 def test_every_kind_of_set_is_drawn(kind: str, tmp_path: Path, settings: Settings) -> None:
     root = tmp_path / "$et_1"
     if kind == "folders":
-        made_up.folders(root, {"one $x$": 4, "two": 4})
+        made_up.folders(root, {"one $\\frac$ [red]": 4, "裂纹": 4, "two": 4})
     elif kind == "masks":
         made_up.masks(root, [0, 1, 2] * 3)
     elif kind == "severstal":
