@@ -66,6 +66,7 @@ class FeatureCache:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
+            os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except BaseException:
             _remove(Path(temporary))

@@ -11,6 +11,7 @@ from PIL import Image as PillowImage
 
 from lib.records import BackboneInfo
 from lib.zoo.backbones import Backbone, Extraction, Image, ImageSource, InputSpec, OnProgress
+from lib.zoo.reading import read_ahead
 
 Floats = npt.NDArray[np.floating[Any]]
 Features = npt.NDArray[np.float32]
@@ -27,6 +28,7 @@ COOCCURRENCE_OFFSETS = ((0, 1), (1, 0), (1, 1), (0, 4))
 CIRCLE = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 
 VERSION = "1"
+READ_AHEAD = 64
 
 
 def describe_image(image: Image) -> Features:
@@ -63,12 +65,13 @@ def _intensity(grey: Floats) -> Floats:
     values = grey.ravel()
     spread = values.std()
     standardised = (values - values.mean()) / max(float(spread), 1e-6)
+    squares = standardised * standardised
     histogram = np.bincount(
         np.minimum((values * HISTOGRAM_BINS).astype(int), HISTOGRAM_BINS - 1), minlength=HISTOGRAM_BINS
     )
     return np.concatenate(
         [
-            [values.mean(), spread, (standardised**3).mean(), (standardised**4).mean()],
+            [values.mean(), spread, (squares * standardised).mean(), (squares * squares).mean()],
             np.percentile(values, PERCENTILES),
             histogram / values.size,
         ]
@@ -151,6 +154,10 @@ def _layout(grey: Floats) -> Floats:
     return np.concatenate([cells.mean((1, 3)).ravel(), cells.std((1, 3)).ravel(), profiles])
 
 
+def _describe_source(source: ImageSource) -> Features:
+    return describe_image(source() if callable(source) else source)
+
+
 WIDTH = len(describe_image(np.zeros((8, 8, 3), np.uint8)))
 
 INFO = BackboneInfo(
@@ -177,8 +184,8 @@ class HandcraftedBackbone(Backbone):
     def extract(self, images: Iterable[ImageSource], on_progress: OnProgress | None = None) -> Extraction:
         """Statistics of each image: float32 array (n, WIDTH)."""
         rows: list[Features] = []
-        for source in images:
-            rows.append(describe_image(source() if callable(source) else source))
+        for row in read_ahead(images, _describe_source, READ_AHEAD):
+            rows.append(row)
             if on_progress:
                 on_progress(len(rows))
         return Extraction(np.stack(rows) if rows else np.empty((0, WIDTH), np.float32))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -31,10 +29,10 @@ from lib.zoo.devices import (
     set_threads,
 )
 from lib.zoo.preprocessing import normalised_tensor, resized
+from lib.zoo.reading import read_ahead
 from lib.zoo.weights import Weights, WeightsCard, create_network
 
 BATCH_SIZE = {"cpu": 32, "mps": 64, "cuda": 256}
-READING_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class NetworkBackbone(Backbone):
         parts: list[npt.NDArray[np.float32]] = []
         notes: list[str] = []
         done = 0
-        for batch in _batches(_read_ahead(images, self._read), self.batch_size):
+        for batch in _batches(read_ahead(images, self._read, 2 * self.batch_size), self.batch_size):
             parts.append(self._forward_halving(batch, notes))
             done += len(batch)
             if on_progress:
@@ -118,22 +116,6 @@ class NetworkBackbone(Backbone):
         self.batch_size = max(1, min(self.batch_size, len(batch)) // 2)
         notes.append(f"batch of the backbone halved to {self.batch_size}: out of memory")
         return self._forward_halving(batch, notes)
-
-
-def _read_ahead(sources: Iterable[ImageSource], read: Callable[[ImageSource], Image]) -> Iterator[Image]:
-    """Reads and resizes in threads, a few batches ahead of the network; in order."""
-    waiting: deque[Future[Image]] = deque()
-    iterator = iter(sources)
-    with ThreadPoolExecutor(READING_THREADS, thread_name_prefix="read-image") as pool:
-        try:
-            for source in itertools.islice(iterator, 2 * max(BATCH_SIZE.values())):
-                waiting.append(pool.submit(read, source))
-            while waiting:
-                yield waiting.popleft().result()
-                for source in itertools.islice(iterator, 1):
-                    waiting.append(pool.submit(read, source))
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _batches(images: Iterator[Image], size: int) -> Iterator[list[Image]]:

@@ -14,12 +14,12 @@ from lib.datasets.base import DataSet
 from lib.errors import DataSetError
 from lib.zoo.backbones import Image, InputSpec
 from lib.zoo.preprocessing import resized
+from lib.zoo.reading import READING_THREADS
 
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
 
 IN_MEMORY_BYTES = 1_000_000_000
-READING_THREADS = 2
 
 
 @dataclass
