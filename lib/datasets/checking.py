@@ -17,11 +17,13 @@ from lib.datasets.base import Card
 from lib.datasets.cards import foreground, read_card
 from lib.datasets.derived import dominant
 from lib.datasets.file_memory import measure_files
+from lib.datasets.groups import keep_together
 from lib.datasets.images import read_reduced, read_rgb
-from lib.datasets.layouts import LAYOUTS, Contents, Pictures
-from lib.datasets.loading import declared_split, locate, measure_picture, pictures_of
+from lib.datasets.layouts import LAYOUTS, Contents
+from lib.datasets.loading import declared_split, locate
 from lib.datasets.perceptual import near_duplicate_pairs
-from lib.datasets.splits import Declared, assign_parts, keep_together
+from lib.datasets.pictures import Pictures, measure_picture, pictures_of
+from lib.datasets.splits import Declared, assign_parts
 from lib.errors import DataSetError
 
 _COMPARED_PX = 64
@@ -152,7 +154,7 @@ def _unsplittable(
 ) -> Iterator[str]:
     strata = contents.labels if contents.masks is None else dominant(contents.masks.areas)
     assert strata is not None
-    groups = keep_together(pictures.files, pictures.hashes, settings.split.near_duplicate_bits, card.group)
+    groups = keep_together(pictures, settings.split.near_duplicate_bits, card.group)
     try:
         assign_parts(pictures.files, strata, groups, settings.split, declared.parts if declared else None)
     except DataSetError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from lib.datasets.layouts import Pictures
+from lib.datasets.pictures import Pictures
 from lib.records.schema import Task
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,15 +10,14 @@ from lib.config import Settings
 from lib.datasets.base import Card, DataSet
 from lib.datasets.cards import foreground, read_card
 from lib.datasets.derived import apply_view, dominant
-from lib.datasets.file_memory import measure_files
 from lib.datasets.fingerprints import fingerprint, images_fingerprint
-from lib.datasets.images import image_files, read_reduced, read_size
-from lib.datasets.layouts import LAYOUTS, Contents, Pictures
-from lib.datasets.perceptual import perceptual_hash
-from lib.datasets.splits import Declared, assign_parts, keep_together, read_declared, split_hash
+from lib.datasets.groups import keep_together
+from lib.datasets.images import image_files
+from lib.datasets.layouts import LAYOUTS, Contents
+from lib.datasets.pictures import Pictures, measure_pictures
+from lib.datasets.splits import Declared, assign_parts, read_declared, split_hash
 from lib.errors import DataSetError
 
-_HASHED_AREA_PX = 64 * 64
 VIEW_MARK = "@"
 
 
@@ -96,30 +92,6 @@ def locate(spec: str | Path, settings: Settings) -> tuple[Path, tuple[str, ...]]
         views.insert(0, view)
 
 
-def measure_pictures(root: Path, files: Sequence[str], cache_dir: Path | None) -> Pictures:
-    """Digest, perceptual hash and size of each image, remembered below `cache_dir`; raises DataSetError."""
-    measured = measure_files(root, files, measure_picture, kind="images 1", cache_dir=cache_dir)
-    return pictures_of(files, measured)
-
-
-def pictures_of(files: Sequence[str], measured: Sequence[Sequence[Any]]) -> Pictures:
-    """Pictures from the values that `measure_picture` gave for each file."""
-    return Pictures(
-        files=tuple(files),
-        digests=tuple(str(values[0]) for values in measured),
-        hashes=np.array([int(values[1], 16) for values in measured], dtype=np.uint64),
-        sizes=np.array([values[2:4] for values in measured], dtype=np.int64).reshape(-1, 2),
-    )
-
-
-def measure_picture(path: Path) -> list[Any]:
-    """[SHA-256 of the bytes, pHash in hex, height, width] of an image file; raises DataSetError."""
-    picture = read_reduced(path, _HASHED_AREA_PX)
-    height, width = read_size(path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return [digest, f"{perceptual_hash(picture):016x}", height, width]
-
-
 def _is_labelled(root: Path) -> bool:
     return (root / "dataset.yaml").is_file() or any(LAYOUTS[name].recognises(root) for name in LAYOUTS)
 
@@ -149,7 +121,7 @@ def _assembled(
     masks = contents.masks
     strata = contents.labels if masks is None else dominant(masks.areas)
     assert strata is not None
-    groups = keep_together(pictures.files, pictures.hashes, settings.split.near_duplicate_bits, card.group)
+    groups = keep_together(pictures, settings.split.near_duplicate_bits, card.group)
     try:
         own = declared.parts if declared else None
         parts = assign_parts(pictures.files, strata, groups, settings.split, own)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from lib.datasets.annotations import Component, components
-from lib.datasets.base import Card, DataSet
+from lib.datasets.base import Card, DataSet, Part
 from lib.datasets.cards import CARD_FILE, read_card, write_card
 from lib.datasets.derived import NO_DEFECT, class_label
 from lib.datasets.splits import SPLITS_FILE, seeded_order
@@ -27,6 +27,7 @@ _FEWEST_PIXELS = 16
 _ALREADY_SHOWN = 0.5
 _TRIES = 30
 _FLAT = 1.0
+_PARTS: tuple[Part, ...] = ("train", "validation", "test")
 _JPEG_QUALITY = 95
 
 
@@ -154,10 +155,10 @@ def _clean_squares(data_set: DataSet, plan: list[Planned], seed: int) -> list[Pl
     """Squares without a defect pixel, in each part as many as its commonest class has, clean images first."""
     assert data_set.read_mask is not None and data_set.mask_areas is not None
     found: list[Planned] = []
-    for part in ("train", "validation", "test"):
+    for part in _PARTS:
         around = [entry for entry in plan if data_set.parts[entry[0]] == part]
         wanted = max(Counter(label for _, _, label, _ in around).values(), default=0)
-        order = seeded_order(data_set.files, data_set.indices(part), f"{seed}:clean")  # type: ignore[arg-type]
+        order = seeded_order(data_set.files, data_set.indices(part), f"{seed}:clean")
         order = order[np.argsort(data_set.mask_areas[order].any(axis=1), kind="stable")]
         sides = [square.side for _, square, _, _ in around]
         found += _in_rounds(data_set, order, sides, wanted, seed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lib.config import SplitSettings
-from lib.datasets.perceptual import connected_groups, near_duplicate_pairs
 from lib.datasets.tables import read_rows
 from lib.errors import DataSetError
 
@@ -74,16 +72,6 @@ def read_declared(root: Path, files: Sequence[str]) -> Declared | None:
         )
     flaws = tuple(f"{path}: names {file}, which is not there" for file in sorted(set(declared) - set(files)))
     return Declared(np.array([declared.get(file, "") for file in files]), tuple(errors), flaws)
-
-
-def keep_together(
-    files: Sequence[str], hashes: npt.NDArray[np.uint64], bits: int, group: str | None
-) -> npt.NDArray[np.int64]:
-    """Group number (n,) of each file: near-duplicates, and files whose names share the match of `group`, share one."""
-    pairs = [near_duplicate_pairs(hashes, bits)]
-    if group:
-        pairs.append(_pairs_of_names(files, group))
-    return connected_groups(len(files), np.concatenate(pairs))
 
 
 def assign_parts(
@@ -191,14 +179,3 @@ def _with_every_stratum_left(
             continue
         kept.remove(next(group for group in kept if (strata[group] == stratum).any()))
     return kept
-
-
-def _pairs_of_names(files: Sequence[str], group: str) -> npt.NDArray[np.int64]:
-    pattern = re.compile(group)
-    first: dict[str, int] = {}
-    pairs = []
-    for i, file in enumerate(files):
-        match = pattern.search(file.rsplit("/", 1)[-1])
-        if match:
-            pairs.append((first.setdefault(match.group(1) if pattern.groups else match.group(), i), i))
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,29 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lib.datasets.images import image_files
+from lib.datasets.pictures import Pictures
 from lib.errors import DataSetError
 from lib.records.schema import Task
 from lib.registry import Registry
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """What was measured on the images: `digests` of the bytes, pHash `hashes` uint64 (n,), `sizes` int (n, 2) height, width."""
-
-    files: tuple[str, ...]
-    digests: tuple[str, ...]
-    hashes: npt.NDArray[np.uint64]
-    sizes: npt.NDArray[np.int64]
-
-    def only(self, positions: Sequence[int]) -> Pictures:
-        """The pictures at some positions."""
-        chosen = np.asarray(positions, dtype=np.int64)
-        return Pictures(
-            tuple(self.files[i] for i in chosen),
-            tuple(self.digests[i] for i in chosen),
-            self.hashes[chosen],
-            self.sizes[chosen],
-        )
 
 
 @dataclass(frozen=True)

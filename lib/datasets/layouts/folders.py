@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from lib.datasets.images import image_files
-from lib.datasets.layouts.base import LAYOUTS, Contents, Pictures
+from lib.datasets.layouts.base import LAYOUTS, Contents
+from lib.datasets.pictures import Pictures
 from lib.datasets.splits import PART_NAMES
 from lib.errors import DataSetError
 from lib.records.schema import Task

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from lib.datasets.file_memory import measure_files
 from lib.datasets.images import image_files, read_indices
-from lib.datasets.layouts.base import LAYOUTS, Contents, Masks, Pictures
+from lib.datasets.layouts.base import LAYOUTS, Contents, Masks
+from lib.datasets.pictures import Pictures
 from lib.errors import DataSetError
 from lib.records.schema import Task
 

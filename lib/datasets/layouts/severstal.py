@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from lib.datasets import rle
 from lib.datasets.images import image_files
-from lib.datasets.layouts.base import LAYOUTS, Contents, Masks, Pictures
+from lib.datasets.layouts.base import LAYOUTS, Contents, Masks
+from lib.datasets.pictures import Pictures
 from lib.datasets.tables import read_rows
 from lib.errors import DataSetError
 from lib.records.schema import Task
@@ -20,6 +21,7 @@ from lib.records.schema import Task
 TABLE = "train.csv"
 FOLDER = "train_images"
 COLUMNS = ("ImageId", "ClassId", "EncodedPixels")
+_MOST_CLASSES = 254
 _FIRST_FORMAT = ("ImageId_ClassId", "EncodedPixels")
 
 
@@ -71,7 +73,7 @@ class Severstal:
         ids = [int(d.class_id) for d in read_defects(root / TABLE) if d.class_id.isdecimal()]
         if not ids:
             raise DataSetError(f"{root / TABLE}: no row has a ClassId, so there is no class to learn")
-        return ("background", *(str(i) for i in range(1, min(max(ids), WHOLE_NUMBER_CLASSES) + 1)))
+        return ("background", *(str(i) for i in range(1, min(max(ids), _MOST_CLASSES) + 1)))
 
     def files(self, root: Path) -> list[str]:
         """Everything below train_images/."""
@@ -110,9 +112,6 @@ class Severstal:
         )
 
 
-WHOLE_NUMBER_CLASSES = 254
-
-
 @dataclass(frozen=True)
 class _Found:
     """What the rows gave so far: runs by class position for each image, errors, images that are not there."""
@@ -131,15 +130,17 @@ class _Found:
             self.errors.append(
                 f"{where}: ClassId {class_id!r} is not one of 1…{n_classes}, the classes of the card"
             )
-        elif image is None:
+            return
+        size = (None, None) if image is None else tuple(map(int, pictures.sizes[image]))
+        try:
+            runs = rle.parse(" ".join(row.text for row in rows), *size)
+        except DataSetError as error:
+            self.errors.append(f"{where} ({rows[0].image}, class {class_id}): {error}")
+            return
+        if image is None:
             self.absent.add(rows[0].image)
         else:
-            height, width = map(int, pictures.sizes[image])
-            try:
-                text = " ".join(row.text for row in rows)
-                self.runs[image][int(class_id) - 1] = rle.parse(text, height, width)
-            except DataSetError as error:
-                self.errors.append(f"{where} ({rows[0].image}, class {class_id}): {error}")
+            self.runs[image][int(class_id) - 1] = runs
 
 
 def _by_mask(defects: list[Defect]) -> dict[tuple[str, str], list[Defect]]:

@@ -1,0 +1,62 @@
+"""Which images must share a part of the split: copies, near-duplicates, and those whose names say so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from lib.datasets.perceptual import connected_groups, near_duplicate_pairs
+from lib.datasets.pictures import Pictures
+
+LARGEST_GROUP = 12
+LARGEST_GROUP_SHARE = 0.05
+
+
+def keep_together(pictures: Pictures, bits: int, group: str | None) -> npt.NDArray[np.int64]:
+    """Group number (n,) of each picture: copies, near-duplicates, and files whose names share the match of `group`.
+
+    Pictures of one object always placed alike share a perceptual hash without being copies. So a
+    set of near-duplicates larger than 12 images and 5 % of all is only kept together by ever fewer differing bits,
+    and in the end by equal bytes.
+    """
+    pairs = [_pairs_of_equals(pictures.digests), _near_duplicates(pictures.hashes, bits)]
+    if group:
+        pairs.append(_pairs_of_names(pictures.files, group))
+    return connected_groups(len(pictures.files), np.concatenate(pairs))
+
+
+def _near_duplicates(hashes: npt.NDArray[np.uint64], bits: int) -> npt.NDArray[np.int64]:
+    """Pairs (n_pairs, 2) of near-duplicates; within a group too large to be true, those of fewer bits."""
+    largest = max(LARGEST_GROUP, int(LARGEST_GROUP_SHARE * len(hashes)))
+    found = []
+    open_positions = np.arange(len(hashes))
+    for distance in range(bits, -1, -1):
+        pairs = near_duplicate_pairs(hashes[open_positions], distance)
+        groups = connected_groups(len(open_positions), pairs)
+        too_large = np.bincount(groups, minlength=1)[groups] > largest
+        found.append(open_positions[pairs[~too_large[pairs[:, 0]]]])
+        open_positions = open_positions[too_large]
+        if not len(open_positions):
+            break
+    return np.concatenate(found).reshape(-1, 2)
+
+
+def _pairs_of_equals(names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Pairs (n_pairs, 2) that join all positions of the same name."""
+    first: dict[str, int] = {}
+    pairs = [(first.setdefault(name, i), i) for i, name in enumerate(names)]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _pairs_of_names(files: Sequence[str], group: str) -> npt.NDArray[np.int64]:
+    pattern = re.compile(group)
+    matches = [pattern.search(file.rsplit("/", 1)[-1]) for file in files]
+    return _pairs_of_equals(
+        [
+            f"group {match.group(1) if pattern.groups else match.group()}" if match else f"file {file}"
+            for match, file in zip(matches, files, strict=True)
+        ]
+    )
