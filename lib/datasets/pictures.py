@@ -40,7 +40,7 @@ class Pictures:
 
 def measure_pictures(root: Path, files: Sequence[str], cache_dir: Path | None) -> Pictures:
     """Digest, perceptual hash and size of each image, remembered below `cache_dir`; raises DataSetError."""
-    measured = measure_files(root, files, measure_picture, kind="images 1", cache_dir=cache_dir)
+    measured = measure_files(root, files, measure_picture, kind="images 2", cache_dir=cache_dir)
     return pictures_of(files, measured)
 
 
