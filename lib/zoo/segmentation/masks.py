@@ -41,6 +41,11 @@ class SizedImages:
             raise DataSetError(f"data set '{data_set.name}' has no masks: segmentation needs them")
         return cls(data_set, replace(spec, height_px=height_px, width_px=width_px))
 
+    def forget(self) -> None:
+        """Gives the memory back."""
+        self._kept_images.clear()
+        self._kept_masks.clear()
+
     def images(self, indices: Indices) -> Image:
         """uint8 array (n, height_px, width_px, 3)."""
         missing = [int(index) for index in indices if int(index) not in self._kept_images]

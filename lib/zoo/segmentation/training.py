@@ -97,6 +97,7 @@ class _Training:
                 )
             )
             self.job.on_epoch(entries[-1])
+        self._forget()
         return TrainingResult(
             epochs=tuple(entries),
             final=final_mask_metrics(test, data_set.classes),
@@ -116,6 +117,12 @@ class _Training:
             dtype = next(pyramid.parameters()).dtype
             maps = pyramid(normalised_tensor(pixels, self.sized.spec).to(dtype))
             return torch.sigmoid(self._logits(maps)).float().cpu().numpy()
+
+    def _forget(self) -> None:
+        # The result's `predict` keeps this training alive: it needs the networks, not the data.
+        self.sized.forget()
+        if self.frozen:
+            self.frozen.forget()
 
     def _parameter_groups(self) -> list[dict[str, object]]:
         recipe = self.job.recipe
