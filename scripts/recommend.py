@@ -12,6 +12,7 @@ from lib.errors import TooLittleDataError
 
 if TYPE_CHECKING:
     from lib.performance_prediction.evidence import Evidence
+    from lib.recommendation.next_runs import RunPlan
     from lib.records import DataSetFacts, RunRecord
 
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 @click.option("--domain", help="Learn only from data sets of this domain [all].")
 @click.option("--task", type=click.Choice(["classification", "segmentation"]), help="[the folder's own]")
 @click.option("--epoch", type=click.IntRange(min=1), help="Quality after this epoch [each run's last].")
+@click.option(
+    "--suggest", type=click.IntRange(min=1), help="Also say which N pairs to run next on this very data set."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @settings_options
 def recommend(
@@ -39,6 +43,7 @@ def recommend(
     domain: str | None,
     task: Any,
     epoch: int | None,
+    suggest: int | None,
     as_json: bool,
     settings: Settings,
 ) -> None:
@@ -55,14 +60,27 @@ def recommend(
         click.echo(f"note: skipped {entry.path}: {entry.reason}", err=True)
     evidence = _evidence(records, new, epoch, domain, settings, data_set_dir)
     answer = answer_for(evidence, facts, new, settings.out_dir, top, Limits(max_latency_ms, max_parameters))
+    plan = _plan(evidence, facts, new, suggest)
     if as_json:
-        echo_json(answer)
+        echo_json({**answer.model_dump(mode="json"), **({"next_runs": plan} if plan else {})})
         return
     from rich.console import Console
 
-    from lib.reporting.recommendation import recommendation_view
+    from lib.reporting.recommendation import plan_view, recommendation_view
 
     Console().print(recommendation_view(answer))
+    if plan:
+        Console().print(plan_view(plan, data_set_dir))
+
+
+def _plan(
+    evidence: Evidence, facts: dict[str, DataSetFacts], new: DataSetFacts, count: int | None
+) -> RunPlan | None:
+    if count is None:
+        return None
+    from lib.recommendation.next_runs import next_runs
+
+    return next_runs(evidence, facts, new, count)
 
 
 def _facts(folder: str, task: str | None, settings: Settings) -> DataSetFacts:

@@ -99,18 +99,19 @@ def quality_matrix(evidence: Evidence) -> QualityMatrix:
     )
 
 
-def fit_effects(cells: Sequence[Cell]) -> Effects:
+def fit_effects(cells: Sequence[Cell], importance: Mapping[str, float] | None = None) -> Effects:
     """Two-way additive fit over the measured cells, so that a pair run only on easy sets is not favoured.
 
     The derived sets of one original weigh together as much as one set. In a full table the pair's quality is its plain
-    (weighted) mean. The smallest solution is taken where the cells do not determine one.
+    (weighted) mean. `importance`: factor on each data set's weight in the fit (default 1). The smallest solution is taken where the cells do not determine one.
     """
     names = sorted({cell.data_set for cell in cells})
     pairs = sorted({cell.pair for cell in cells})
     row = np.array([names.index(cell.data_set) for cell in cells])
     column = np.array([pairs.index(cell.pair) for cell in cells])
     set_weights = family_weights({cell.data_set: cell.family for cell in cells})
-    weights = np.array([set_weights[cell.data_set] for cell in cells])
+    factors = importance or {}
+    weights = np.array([set_weights[cell.data_set] * factors.get(cell.data_set, 1.0) for cell in cells])
     quality = np.array([cell.quality for cell in cells])
     row_effects, column_effects = _least_squares(row, column, quality, weights)
     row_level = np.average(row_effects, weights=[set_weights[name] for name in names])

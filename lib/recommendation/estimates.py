@@ -12,7 +12,7 @@ import lib.performance_prediction.boosting.rivals  # noqa: F401  registers the r
 from lib.errors import TooLittleDataError
 from lib.performance_prediction.boosting.contract import SET_PREDICTORS, FittedSetPredictor
 from lib.performance_prediction.boosting.family_intervals import FamilyResiduals
-from lib.performance_prediction.boosting.judgement import CATBOOST, Judgement, load_judgement
+from lib.performance_prediction.boosting.judgement import CATBOOST, ROW_MODEL, Judgement, load_judgement
 from lib.performance_prediction.evidence import Evidence, Pair
 from lib.performance_prediction.matrix import quality_matrix
 from lib.recommendation.answer import Basis
@@ -43,7 +43,7 @@ class Estimates:
     predictor: str
     reason: str
     judgement: Judgement | None
-    catboost_missing: bool
+    models_not_judged: bool
 
     @property
     def typical_error(self) -> float | None:
@@ -81,12 +81,14 @@ def estimate_pairs(
         *_completed_pairs(evidence, new, fitted, residuals),
     ]
     ranked = sorted(estimates, key=lambda e: (-e.quality, e.pair))
-    return Estimates(tuple(ranked), name, reason, judgement, catboost_missing=saved is None)
+    return Estimates(tuple(ranked), name, reason, judgement, models_not_judged=saved is None)
 
 
 def _fitted(
     name: str, evidence: Evidence, facts: Mapping[str, DataSetFacts], out_dir: Path
 ) -> FittedSetPredictor:
+    if name == ROW_MODEL:
+        import lib.performance_prediction.boosting.row_model  # registers it
     if name == CATBOOST:
         import lib.performance_prediction.boosting.booster  # noqa: F401  registers CatBoost
         from lib.performance_prediction.boosting.files import load_booster

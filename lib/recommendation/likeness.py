@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib.performance_prediction.evidence import Evidence
-from lib.performance_prediction.similarity import FeatureSpace, feature_space
+from lib.performance_prediction.similarity import feature_space
 from lib.recommendation.answer import SimilarSet
 from lib.records import DataSetFacts
 
@@ -35,10 +35,9 @@ def likeness(evidence: Evidence, facts: Mapping[str, DataSetFacts], new: DataSet
     }
     if not known:
         return Likeness((), None)
-    space = feature_space(known)
-    distances = {name: d for name, d in space.distances(new).items() if np.isfinite(d)}
+    distances = {n: d for n, d in feature_space(known).distances(new).items() if np.isfinite(d)}
     similar = _nearest_families(evidence, known, distances)
-    return Likeness(similar, _unlike(evidence, space, known, new, similar))
+    return Likeness(similar, _unlike(evidence, known, new, similar))
 
 
 def _nearest_families(
@@ -64,31 +63,32 @@ def _nearest_families(
 
 def _unlike(
     evidence: Evidence,
-    space: FeatureSpace,
     known: Mapping[str, DataSetFacts],
     new: DataSetFacts,
     similar: tuple[SimilarSet, ...],
 ) -> str | None:
-    among = _largest_gap(evidence, space, known)
+    among = _largest_gap(evidence, known)
     if not similar or among is None or similar[0].distance <= among:
         return None
-    odd = space.odd_features(new)[:3]
+    odd = feature_space(known).odd_features(new)[:3]
     why = f"; most unusual: {', '.join(name.replace('_', ' ') for name in odd)}" if odd else ""
     return (
         f"these images are unlike every known data set: the nearest, {similar[0].name}, is {similar[0].distance:.2f} away, "
-        f"no known set is farther than {among:.2f} from its nearest{why}; the numbers may be far off"
+        f"no known set was farther than {among:.2f} from the others when it was new{why}; the numbers may be far off"
     )
 
 
-def _largest_gap(evidence: Evidence, space: FeatureSpace, known: Mapping[str, DataSetFacts]) -> float | None:
-    """The largest distance of a known set from the nearest one of another family; None with one family."""
+def _largest_gap(evidence: Evidence, known: Mapping[str, DataSetFacts]) -> float | None:
+    """The largest distance of a known original from the nearest set of another family, seen as a new one: the space is
+    spanned by the others alone. None with fewer than three families."""
+    families = {name: evidence.families[name] for name in known}
+    if len(set(families.values())) < 3:
+        return None
     gaps = []
-    for name, facts in known.items():
-        others = [
-            d
-            for other, d in space.distances(facts).items()
-            if evidence.families[other] != evidence.families[name] and np.isfinite(d)
-        ]
-        if others:
-            gaps.append(min(others))
+    for family in sorted(set(families.values())):
+        own = {name: facts for name, facts in known.items() if families[name] == family}
+        space = feature_space({name: facts for name, facts in known.items() if families[name] != family})
+        for facts in own.values():
+            distances = [d for d in space.distances(facts).values() if np.isfinite(d)]
+            gaps += [min(distances)] if distances else []
     return max(gaps) if gaps else None

@@ -67,8 +67,8 @@ def warning_sentences(
         warnings.append(
             "no labels of this task: how many classes there are, how even and how separable, is not known"
         )
-    if predicted and estimates.catboost_missing:
+    if predicted and estimates.models_not_judged:
         warnings.append(
-            "CatBoost was not asked: it has not been judged on these runs; `scripts/boosting.py evaluate` does that once"
+            "CatBoost was not asked: it has not been judged on exactly these runs; `scripts/boosting.py evaluate` does that once"
         )
     return tuple(warnings)

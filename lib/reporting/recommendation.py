@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from lib.recommendation.answer import Candidate, Recommendation
+
+if TYPE_CHECKING:
+    from lib.recommendation.next_runs import RunPlan
 
 BASIS_STYLE = {"measured": "bold white", "completed": "bold blue", "predicted": "bold cyan"}
 
@@ -67,6 +72,28 @@ def _count(parameters: int) -> str:
     if parameters < 100_000:
         return f"{parameters:,}"
     return f"{parameters / 1e6:.1f} M"
+
+
+def plan_view(plan: RunPlan, folder: str) -> RenderableType:
+    """Runs to make next, what they are expected to bring, and the command for the first."""
+    table = Table(title="run next on this data set", title_justify="left", box=None, padding=(0, 2))
+    for name in ("backbone × head", "predicted", "best expected after it", "train"):
+        table.add_column(name, justify="left" if name == "backbone × head" else "right")
+    for run in plan.runs:
+        time = "–" if run.training_s is None else _duration(run.training_s)
+        table.add_row(
+            f"{run.backbone} × {run.head}", f"{run.predicted:.3f}", f"{run.expected_best:.3f}", time
+        )
+    gain = (
+        f"expected distance from the best pair: {plan.regret_before:.3f} now, {plan.regret_after:.3f} after these runs"
+        if plan.measured_best is not None
+        else f"expected distance from the best pair after these runs: {plan.regret_after:.3f}"
+    )
+    if not plan.runs:
+        return Text("every pair has been run on this data set")
+    first = plan.runs[0]
+    command = f"scripts/zoo.py run --dataset {folder} --backbone {first.backbone} --head {first.head}"
+    return Group(table, Text(gain), Text(command, "dim"))
 
 
 def _duration(seconds: float) -> str:

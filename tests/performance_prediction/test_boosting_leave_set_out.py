@@ -127,19 +127,26 @@ def line(name: str, mae: float, regret_1: float | None = 0.01) -> ScoreLine:
     )
 
 
-def test_catboost_answers_only_where_it_beats_every_rival() -> None:
-    assert choose([line("additive", 0.05), line("catboost", 0.04)])[0] == "catboost"
-    used, reason = choose([line("additive", 0.05), line("catboost", 0.06)])
+def test_a_model_answers_only_where_it_beats_every_trivial_rival() -> None:
+    assert choose([line("additive", 0.05), line("catboost", 0.04)], ["additive"])[0] == "catboost"
+    used, reason = choose([line("additive", 0.05), line("catboost", 0.06)], ["additive"])
     assert used == "additive"
-    assert "does NOT beat additive" in reason
+    assert "catboost does NOT beat additive" in reason
 
 
-def test_catboost_nearer_the_truth_but_recommending_worse_pairs_does_not_answer() -> None:
-    assert choose([line("additive", 0.05, 0.01), line("catboost", 0.04, 0.03)])[0] == "additive"
+def test_a_model_nearer_the_truth_but_recommending_worse_pairs_does_not_answer() -> None:
+    lines = [line("additive", 0.05, 0.01), line("catboost", 0.04, 0.03)]
+    assert choose(lines, ["additive"])[0] == "additive"
+
+
+def test_of_two_models_that_beat_the_rivals_the_nearer_one_answers() -> None:
+    lines = [line("additive", 0.05), line("catboost", 0.04), line("row_model", 0.03)]
+    assert choose(lines, ["additive"])[0] == "row_model"
 
 
 def test_a_predictor_that_does_not_rank_is_never_used() -> None:
-    assert choose([line("global_mean", 0.01, None), line("additive", 0.05)])[0] == "additive"
+    lines = [line("global_mean", 0.01, None), line("additive", 0.05)]
+    assert choose(lines, ["global_mean", "additive"])[0] == "additive"
 
 
 def test_a_saved_judgement_is_used_only_for_the_runs_it_was_made_from(tmp_path) -> None:  # type: ignore[no-untyped-def]

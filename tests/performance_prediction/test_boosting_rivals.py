@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import lib.performance_prediction.boosting.booster
-import lib.performance_prediction.boosting.rivals  # noqa: F401
+import lib.performance_prediction.boosting.rivals
+import lib.performance_prediction.boosting.row_model  # noqa: F401
 from lib.performance_prediction.boosting.contract import SET_PREDICTORS, chance_level, lift, unlift
 from lib.performance_prediction.evidence import Pair, gather_evidence
 from lib.performance_prediction.similarity import feature_space

@@ -25,7 +25,7 @@ from lib.performance_prediction.boosting.features import (
     feature_frame,
     pair_facts,
 )
-from lib.performance_prediction.boosting.rivals import lifted_cells
+from lib.performance_prediction.boosting.rivals import lifted_cells, room_above_chance
 from lib.performance_prediction.evidence import Cell, Evidence, Pair
 from lib.performance_prediction.matrix import family_weights, fit_effects
 from lib.records import DataSetFacts
@@ -137,7 +137,8 @@ def fit_booster(
             "no data set with runs has meta-features (dataset.json beside its runs): run the zoo again"
         )
     targets = lifted_cells(cells, facts) if setting.scale == "lift" else cells
-    effects = fit_effects(targets)
+    importance = room_above_chance(cells, facts) if setting.scale == "lift" else {}
+    effects = fit_effects(targets, importance)
     known = pair_facts(evidence)
     frame = feature_frame([(facts[cell.data_set], known[cell.pair]) for cell in cells], leave_out)
     departures = [t.quality - effects.level - effects.pairs[t.pair] for t in targets]
@@ -152,7 +153,7 @@ def fit_booster(
         verbose=False,
         allow_writing_files=False,
     )
-    model.fit(as_pool(frame, departures, _weights(cells)))
+    model.fit(as_pool(frame, departures, _weights(cells, importance)))
     return Booster(
         model=model,
         setting=setting,
@@ -179,10 +180,12 @@ def as_pool(
     )
 
 
-def _weights(cells: Sequence[Cell]) -> Floats:
+def _weights(cells: Sequence[Cell], importance: Mapping[str, float]) -> Floats:
     set_weights = family_weights({cell.data_set: cell.family for cell in cells})
     sizes = {name: sum(cell.data_set == name for cell in cells) for name in set_weights}
-    weights = np.array([set_weights[cell.data_set] / sizes[cell.data_set] for cell in cells])
+    weights = np.array(
+        [set_weights[c.data_set] / sizes[c.data_set] * importance.get(c.data_set, 1.0) for c in cells]
+    )
     return weights / weights.mean()
 
 

@@ -31,7 +31,12 @@ class FittedSetPredictor(ABC):
 
 
 class SetPredictor(ABC):
-    """Learns from evidence. A predictor is added by one decorated class: `@SET_PREDICTORS.register("additive")`."""
+    """Learns from evidence. A predictor is added by one decorated class: `@SET_PREDICTORS.register("additive")`.
+
+    `trivial`: a rival that models must beat, fitted in milliseconds; models are not.
+    """
+
+    trivial: bool = False
 
     @abstractmethod
     def fit(self, evidence: Evidence, facts: Facts, seed: int = 0) -> FittedSetPredictor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import lib.performance_prediction.boosting.booster
-import lib.performance_prediction.boosting.rivals  # noqa: F401  registers the rivals
+import lib.performance_prediction.boosting.rivals
+import lib.performance_prediction.boosting.row_model  # noqa: F401  the three register their predictors
 from lib.performance_prediction.boosting.ablation import Ablation, ablate
 from lib.performance_prediction.boosting.booster import CatBoostPredictor
 from lib.performance_prediction.boosting.contract import SET_PREDICTORS, Facts

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lib.performance_prediction.boosting.contract import FEATURES_VERSION
+from lib.performance_prediction.boosting.contract import FEATURES_VERSION, SET_PREDICTORS
 from lib.performance_prediction.boosting.family_intervals import FamilyResiduals
 from lib.performance_prediction.boosting.leave_set_out import (
     LeftOutSet,
@@ -18,7 +18,7 @@ from lib.performance_prediction.boosting.leave_set_out import (
 from lib.performance_prediction.evidence import Evidence, Pair
 from lib.records.store import write_atomically
 
-CATBOOST = "catboost"
+CATBOOST, ROW_MODEL = "catboost", "row_model"
 
 
 class _Frozen(BaseModel):
@@ -91,7 +91,7 @@ def judge(
 ) -> Judgement:
     """Scores every predictor of `names` and decides which one answers."""
     scores = tuple(score_line(name, score_predictor(left_out, name)) for name in names)
-    used, reason = choose(scores)
+    used, reason = choose(scores, [name for name in names if SET_PREDICTORS[name].trivial])
     return Judgement(
         digest=evidence.digest(),
         features_version=FEATURES_VERSION,
@@ -109,31 +109,39 @@ def judge(
     )
 
 
-def choose(scores: Sequence[ScoreLine]) -> tuple[str, str]:
-    """The predictor to use and why: CatBoost only where it is nearer the truth than every rival, and ranks as well as the best.
-
-    Predictors that do not rank (one number for all pairs) cannot recommend and are never used.
+def choose(scores: Sequence[ScoreLine], trivial: Collection[str]) -> tuple[str, str]:
+    """The predictor to use and why: a model only where it is nearer the truth than every `trivial` rival and does not
+    recommend worse pairs. Predictors that do not rank (one number for all pairs) cannot recommend and are never used.
     """
     ranking = [line for line in scores if line.regret_1 is not None]
-    rivals = [line for line in ranking if line.name != CATBOOST] or list(scores)
-    best = min(rivals, key=lambda line: line.mae)
-    own = next((line for line in ranking if line.name == CATBOOST), None)
-    if own is None:
-        return best.name, f"{best.name} is nearest the truth of the trivial rivals (MAE {best.mae:.4f})"
-    if own.mae >= best.mae:
-        return best.name, (
-            f"CatBoost does NOT beat {best.name} on unseen data sets (MAE {own.mae:.4f} against {best.mae:.4f}): "
-            f"{best.name} answers"
-        )
-    if (own.regret_3 or 0.0) > (best.regret_3 or 0.0) and (own.regret_1 or 0.0) > (best.regret_1 or 0.0):
-        return best.name, (
-            f"CatBoost is nearer the truth than {best.name} (MAE {own.mae:.4f} against {best.mae:.4f}) but recommends "
-            f"worse pairs (regret {own.regret_1:.4f} against {best.regret_1:.4f}): {best.name} answers"
-        )
-    return (
-        CATBOOST,
-        f"CatBoost beats every rival on unseen data sets (MAE {own.mae:.4f} against {best.mae:.4f} of {best.name})",
+    best = min([line for line in ranking if line.name in trivial] or list(scores), key=lambda line: line.mae)
+    models = [line for line in ranking if line.name not in trivial]
+    verdicts = [_against(model, best) for model in models]
+    better = [model for model in models if _beats(model, best)]
+    used = min(better, key=lambda line: line.mae).name if better else best.name
+    if not models:
+        verdicts = [f"{best.name} is nearest the truth of the trivial rivals (MAE {best.mae:.4f})"]
+    return used, f"{'; '.join(verdicts)}: {used} answers"
+
+
+def _beats(model: ScoreLine, rival: ScoreLine) -> bool:
+    return model.mae < rival.mae and not _recommends_worse(model, rival)
+
+
+def _recommends_worse(model: ScoreLine, rival: ScoreLine) -> bool:
+    return (model.regret_1 or 0.0) > (rival.regret_1 or 0.0) and (model.regret_3 or 0.0) > (
+        rival.regret_3 or 0.0
     )
+
+
+def _against(model: ScoreLine, rival: ScoreLine) -> str:
+    maes = f"MAE {model.mae:.4f} against {rival.mae:.4f}"
+    if model.mae >= rival.mae:
+        return f"{model.name} does NOT beat {rival.name} on unseen data sets ({maes})"
+    if _recommends_worse(model, rival):
+        regrets = f"regret {model.regret_1:.4f} against {rival.regret_1:.4f}"
+        return f"{model.name} is nearer the truth than {rival.name} ({maes}) but recommends worse pairs ({regrets})"
+    return f"{model.name} beats every trivial rival on unseen data sets ({maes} of {rival.name})"
 
 
 def score_line(name: str, score: PredictorScore) -> ScoreLine:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import lib.performance_prediction.boosting.rivals  # noqa: F401  registers the rivals
 from lib.performance_prediction.boosting.contract import SET_PREDICTORS, Facts
-from lib.performance_prediction.boosting.judgement import CATBOOST, Judgement, judge
+from lib.performance_prediction.boosting.judgement import Judgement, judge
 from lib.performance_prediction.boosting.leave_set_out import leave_families_out
 from lib.performance_prediction.evidence import Evidence
 
 
 def judge_rivals(evidence: Evidence, facts: Facts, seed: int = 0) -> Judgement:
-    """All registered predictors but CatBoost; raises TooLittleDataError with fewer than three families."""
-    names = [name for name in SET_PREDICTORS.names() if name != CATBOOST]
+    """All trivial predictors; raises TooLittleDataError with fewer than three families."""
+    names = [name for name in SET_PREDICTORS.names() if SET_PREDICTORS[name].trivial]
     left_out = leave_families_out(evidence, facts, {n: SET_PREDICTORS[n]() for n in names}, seed)
     return judge(evidence, left_out, names)

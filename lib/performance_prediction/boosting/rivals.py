@@ -37,6 +37,8 @@ class _Rule(FittedSetPredictor):
 class GlobalMean(SetPredictor):
     """One number for everything: the mean of all measured cells, families weighing the same."""
 
+    trivial = True
+
     def fit(self, evidence: Evidence, facts: Facts, seed: int = 0) -> FittedSetPredictor:
         mean = _weighted_mean(evidence.cells)
         return _Rule(lambda facts, pair: mean)
@@ -45,6 +47,8 @@ class GlobalMean(SetPredictor):
 @SET_PREDICTORS.register("column_mean")
 class ColumnMean(SetPredictor):
     """Each pair's mean over the data sets it was run on; the global mean for a pair never run."""
+
+    trivial = True
 
     def fit(self, evidence: Evidence, facts: Facts, seed: int = 0) -> FittedSetPredictor:
         mean = _weighted_mean(evidence.cells)
@@ -56,6 +60,8 @@ class ColumnMean(SetPredictor):
 class Additive(SetPredictor):
     """The pair's effect on the mean data set, data-set effects taken out first."""
 
+    trivial = True
+
     def fit(self, evidence: Evidence, facts: Facts, seed: int = 0) -> FittedSetPredictor:
         effects = fit_effects(evidence.cells)
         return _Rule(lambda facts, pair: expected(effects, pair))
@@ -65,8 +71,10 @@ class Additive(SetPredictor):
 class AdditiveLift(SetPredictor):
     """Additive on the way from chance to perfect: an unbalanced set starts from its largest class's share."""
 
+    trivial = True
+
     def fit(self, evidence: Evidence, facts: Facts, seed: int = 0) -> FittedSetPredictor:
-        effects = fit_effects(lifted_cells(evidence.cells, facts))
+        effects = fit_lifted(evidence.cells, facts)
 
         def quality(new: DataSetFacts, pair: Pair) -> float:
             return float(unlift(expected(effects, pair), chance_level(new)))
@@ -77,6 +85,8 @@ class AdditiveLift(SetPredictor):
 @SET_PREDICTORS.register("nearest_set")
 class NearestSet(SetPredictor):
     """What the pair reached on the data set that looks most alike; its additive estimate where it was not run there."""
+
+    trivial = True
 
     def fit(self, evidence: Evidence, facts: Facts, seed: int = 0) -> FittedSetPredictor:
         effects = fit_effects(evidence.cells)
@@ -97,6 +107,16 @@ class NearestSet(SetPredictor):
 def expected(effects: Effects, pair: Pair, data_set: str | None = None) -> float:
     """Level, set effect and pair effect summed, not clipped; effects that are not known count as zero."""
     return effects.level + effects.data_sets.get(data_set or "", 0.0) + effects.pairs.get(pair, 0.0)
+
+
+def fit_lifted(cells: Sequence[Cell], facts: Facts) -> Effects:
+    """Additive effects on the scale of lift; a set counts by its squared room above chance, so that errors of quality decide."""
+    return fit_effects(lifted_cells(cells, facts), room_above_chance(cells, facts))
+
+
+def room_above_chance(cells: Sequence[Cell], facts: Facts) -> dict[str, float]:
+    """Data set → (1 − chance)²: what a squared error of lift is worth as a squared error of quality."""
+    return {cell.data_set: (1 - chance_level(facts.get(cell.data_set))) ** 2 for cell in cells}
 
 
 def lifted_cells(cells: Sequence[Cell], facts: Facts) -> list[Cell]:

@@ -1,0 +1,30 @@
+"""What to run next: never what has been run, cheap gains first, and an honest distance from the best."""
+
+from __future__ import annotations
+
+import pytest
+
+from lib.performance_prediction.evidence import gather_evidence
+from lib.recommendation.next_runs import next_runs
+from tests.performance_prediction.synthetic_zoo import data_set_info, facts_of, finished_run, zoo_runs
+
+RUNS, FACTS = zoo_runs(6, seeds=1)
+INFO = data_set_info("new")
+NEW = facts_of(INFO, 0.5)
+
+
+def test_runs_are_suggested_for_a_data_set_without_any() -> None:
+    plan = next_runs(gather_evidence(RUNS), FACTS, NEW, 3)
+    assert len(plan.runs) == 3
+    assert len({(run.backbone, run.head) for run in plan.runs}) == 3
+    assert plan.measured_best is None
+    assert all(run.training_s for run in plan.runs)
+
+
+def test_a_measured_pair_is_never_suggested_and_counts_as_in_hand() -> None:
+    own = [finished_run(INFO, "resnet50", head, 0.8) for head in ("mlp", "linear")]
+    plan = next_runs(gather_evidence([*RUNS, *own]), FACTS, NEW, 30)
+    assert len(plan.runs) == 20 - 2
+    assert not {("resnet50", "mlp"), ("resnet50", "linear")} & {(run.backbone, run.head) for run in plan.runs}
+    assert plan.measured_best == pytest.approx(0.8)
+    assert plan.regret_after <= plan.regret_before
