@@ -31,6 +31,8 @@ def list_table(entries: Sequence[Entry]) -> RenderableType:
         notes = [PROCEDURAL] * entry.procedural + [f"from {entry.parent}"] * bool(entry.parent)
         counts = (str(entry.images), str(len(entry.classes)))
         table.add_row(Text(entry.name), Text(entry.domain), entry.task, *counts, Text(", ".join(notes)))
+    if not entries:
+        return Text("no data sets here yet; `dataset.py sample` makes a first one")
     problems = [Text(f"{entry.name}: {entry.problem}") for entry in entries if entry.problem]
     return Group(*([table] if readable else []), *problems)
 

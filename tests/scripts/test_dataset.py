@@ -64,6 +64,12 @@ def test_sample_list_prepare_and_patches_chain(run: Run, tmp_path: Path) -> None
     assert "procedural" in table and "from steel_sample" in table
 
 
+def test_an_empty_folder_is_said_to_be_empty(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "datasets").mkdir()
+    assert "no data sets here yet" in run("list").stdout
+    assert json.loads(run("list", "--json").stdout) == []
+
+
 def test_describe_speaks_text_json_and_pictures(run: Run, tmp_path: Path) -> None:
     root = made_up.masks(tmp_path / "set", [0, 1, 2] * 4)
     text = run("describe", str(root)).stdout
