@@ -82,6 +82,49 @@ def complete(
 
 
 @als.command()
+@click.option(
+    "--matrix", "first", type=click.Path(path_type=Path), required=True, help="CSV table; more may follow it."
+)
+@click.argument("more", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--fractions", default="0.3,0.5,0.7,0.9", show_default=True, help="Shares of the cells to hide."
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--completers", "names", default="all", show_default=True, help="Names, separated by commas.")
+@click.option("--features", type=click.Path(path_type=Path), multiple=True, help="[NAME.features.csv]")
+@click.option(
+    "--column-features", type=click.Path(path_type=Path), multiple=True, help="[NAME.column_features.csv]"
+)
+@click.option(
+    "--no-features", is_flag=True, help="Leave features aside even where they lie beside the table."
+)
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the numbers to this file.")
+def evaluate(
+    first: Path,
+    more: tuple[Path, ...],
+    fractions: str,
+    seeds: int,
+    names: str,
+    features: tuple[Path, ...],
+    column_features: tuple[Path, ...],
+    no_features: bool,
+    out: Path | None,
+) -> None:
+    """Compare completers on tables: hide cells, complete, and say how wrong each was."""
+    from lib.performance_prediction.evaluation import EvaluationPlan
+    from lib.performance_prediction.table import COMPLETERS
+    from lib.reporting.completion_evaluation import evaluate_files, parse_fractions, show_report, write_report
+
+    chosen = COMPLETERS.names() if names == "all" else [name.strip() for name in names.split(",")]
+    plan = EvaluationPlan(parse_fractions(fractions), seeds, chosen)
+    report = evaluate_files([first, *more], features, column_features, not no_features, plan)
+    show_report(report)
+    if out:
+        write_report(out, report)
+        click.echo(out)
+
+
+@als.command()
 def completers() -> None:
     """List the completers by name, with what each does."""
     from lib.reporting.completion import described_completers

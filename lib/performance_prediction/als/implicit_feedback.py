@@ -7,6 +7,7 @@ was never measured is modelled as disliked, and the results are not on the scale
 from __future__ import annotations
 
 import os
+from itertools import product
 
 import numpy as np
 import scipy.sparse
@@ -15,20 +16,26 @@ from lib.performance_prediction.als.fold_in import TableCompletion
 from lib.performance_prediction.als.hold_out import choice_cells
 from lib.performance_prediction.table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 
-FACTORS, REGULARISATION, ITERATIONS = 16, 0.05, 15
+RAW_FACTORS, RAW_CONFIDENCE = 16, 1.0
+FACTORS = (1, 2, 4, 16)
+CONFIDENCES = (1.0, 10.0)
+REGULARISATION, ITERATIONS = 0.05, 15
 
 
-def implicit_scores(values: Floats, seed: int) -> Floats:
-    """Products of the factors that `implicit` fits to the measured cells of `values` (NaN elsewhere), (n_rows, n_columns)."""
+def implicit_scores(values: Floats, factors: int, confidence: float, seed: int) -> Floats:
+    """Products of the factors that `implicit` fits to the measured cells of `values` (NaN elsewhere), (n_rows, n_columns).
+
+    `confidence` is its α: how much heavier a score weighs than a missing cell.
+    """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from implicit.cpu.als import AlternatingLeastSquares
 
     observed = np.isfinite(values) & (values > 0)
     stored = scipy.sparse.csr_matrix(np.where(observed, values, 0.0).astype(np.float32))
-    factors = min(FACTORS, min(values.shape))
     model = AlternatingLeastSquares(
-        factors=factors,
+        factors=min(factors, *values.shape),
         regularization=REGULARISATION,
+        alpha=confidence,
         iterations=ITERATIONS,
         random_state=seed,
         num_threads=1,
@@ -43,24 +50,28 @@ class ImplicitRaw(Completer):
 
     def fit(self, table: ScoreTable, seed: int = 0) -> Completion:
         """See `Completer.fit`; nothing is chosen, as in the naive use."""
-        scores = np.clip(implicit_scores(table.values, seed), 0.0, 1.0)
+        scores = np.clip(implicit_scores(table.values, RAW_FACTORS, RAW_CONFIDENCE, seed), 0.0, 1.0)
         error = float(np.abs(scores - table.values)[table.observed].mean())
         return TableCompletion(scores, np.full_like(scores, max(error, 0.01)))
 
 
 @COMPLETERS.register("implicit_calibrated")
 class ImplicitCalibrated(Completer):
-    """`implicit`'s products brought to the scale of the scores by a line fitted on cells hidden from it."""
+    """`implicit` at its best: tuned, and brought to the scale of the scores by a line, both on cells hidden from it."""
 
     def fit(self, table: ScoreTable, seed: int = 0) -> Completion:
-        """See `Completer.fit`."""
+        """See `Completer.fit`. The fit that was calibrated is kept: one on more cells would have another scale."""
         hidden = choice_cells(table.observed, seed)
         measured = table.values[table.observed]
-        slope, offset = 0.0, float(measured.mean())
-        if 3 <= hidden.sum() < table.observed.sum():
-            told = implicit_scores(table.hiding(hidden).values, seed)[hidden]
-            truth = table.values[hidden]
-            slope = max(0.0, float(np.cov(told, truth)[0, 1] / (told.var() + 1e-6)))
-            offset = float(truth.mean() - slope * told.mean())
-        mean = offset + slope * implicit_scores(table.values, seed)
-        return TableCompletion(mean, np.full_like(mean, max(float(measured.std()), 0.01)))
+        if not 3 <= hidden.sum() < table.observed.sum():
+            return TableCompletion(np.full(table.values.shape, measured.mean()), np.ones(table.values.shape))
+        part, truth = table.hiding(hidden).values, table.values[hidden]
+        best, least = np.full(table.values.shape, truth.mean()), np.inf
+        for factors, confidence in product(FACTORS, CONFIDENCES):
+            told = implicit_scores(part, factors, confidence, seed)
+            slope = max(0.0, float(np.cov(told[hidden], truth)[0, 1] / (told[hidden].var() + 1e-9)))
+            line = np.clip(truth.mean() + slope * (told - told[hidden].mean()), 0.0, 1.0)
+            error = float(np.abs(line[hidden] - truth).mean())
+            if error < least:
+                best, least = line, error
+        return TableCompletion(best, np.full_like(best, max(1.25 * least, 0.01)))

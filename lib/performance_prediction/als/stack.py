@@ -26,6 +26,7 @@ from lib.performance_prediction.table import COMPLETERS, Completer, Completion, 
 EARNS_FROM = 0.002  # least relative gain in mean absolute error for which a blend is worth its members
 BLEND_FOLDS = 5
 SUM_TO_ONE = 10.0  # how many typical cells the belief in weights of sum 1 is worth
+SAFEST = "additive"  # stands where no cell can be hidden
 NEGLIGIBLE = 0.03  # a smaller weight is not worth a member's fit
 SINGULAR_VALUES_UP_TO_CELLS = 40_000  # soft-impute's hundreds of decompositions are affordable up to here
 NEIGHBOURS_UP_TO_CELLS = 200_000
@@ -87,6 +88,8 @@ def choose_weights(table: ScoreTable, held_out: Mapping[str, HeldOut], seed: int
     """Weights from the members' predictions of hidden cells: of the blend if it earns its place, else 1 for the best member."""
     names = list(held_out)
     used = np.isfinite(held_out[names[0]].mean)
+    if not used.any():
+        return BlendWeights({SAFEST: 1.0}, float("nan"), {})
     predictions = np.stack([held_out[name].mean[used] for name in names], axis=1)
     truth = table.values[used]
     errors = {
@@ -109,9 +112,10 @@ def choose_weights(table: ScoreTable, held_out: Mapping[str, HeldOut], seed: int
     if error > (1 - EARNS_FROM) * errors[best]:
         return alone
     weights = nonnegative_weights(predictions, truth, certainty)
-    weights = (
-        np.where(weights >= NEGLIGIBLE, weights, 0.0) * weights.sum() / weights[weights >= NEGLIGIBLE].sum()
-    )
+    kept = weights >= NEGLIGIBLE
+    if kept.sum() < 2:
+        return alone
+    weights = np.where(kept, weights, 0.0) * weights.sum() / weights[kept].sum()
     return BlendWeights({n: float(w) for n, w in zip(names, weights, strict=True) if w > 0}, error, errors)
 
 
