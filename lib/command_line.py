@@ -65,9 +65,8 @@ def _plain(value: Any) -> Any:
 def run_command(command: click.Command) -> None:
     """Runs a script's click command: bad input is one sentence on standard error and exit code 2, Ctrl-C exits with 130."""
     try:
-        command.main(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        code = command.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -80,3 +79,10 @@ def run_command(command: click.Command) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(
+            f"error: {place}{error.strerror or error}; check that it exists, may be used and has room",
+            err=True,
+        )
+        sys.exit(EXIT_BAD_INPUT)

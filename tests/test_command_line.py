@@ -29,6 +29,25 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert _run(body, capsys, monkeypatch) == (2, "error: train.csv, line 3: expected two numbers\n")
 
 
+def test_a_folder_that_cannot_be_written_is_named_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def body() -> None:
+        raise PermissionError(13, "Permission denied", "/locked/runs")
+
+    code, text = _run(body, capsys, monkeypatch)
+    assert code == 2 and text.startswith("error: /locked/runs: Permission denied") and text.count("\n") == 1
+
+
+def test_a_command_that_exits_with_a_code_keeps_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def body() -> None:
+        click.get_current_context().exit(3)
+
+    assert _run(body, capsys, monkeypatch)[0] == 3
+
+
 def test_an_interruption_says_what_is_kept(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
