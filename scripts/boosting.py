@@ -108,21 +108,26 @@ def evaluate(
     ablation: bool,
     settings: Settings,
 ) -> None:
-    """Leave every data set out once, relatives with it: error, ranking, regret and coverage beside the rivals."""
+    """Leave every data set out once, relatives with it: error, ranking, regret, coverage beside the rivals. Trains the model too."""
     from rich.console import Console
 
+    from lib.performance_prediction.boosting.booster import CatBoostPredictor
     from lib.performance_prediction.boosting.evaluate import evaluate as judge_all
+    from lib.performance_prediction.boosting.files import save_booster
     from lib.performance_prediction.boosting.judgement import save_judgement
     from lib.performance_prediction.zoo_completion_files import writing
-    from lib.reporting.boosting import by_set_table, judgement_tables
+    from lib.reporting.boosting import by_family_table, judgement_tables
 
     evidence, facts = _evidence(settings, epoch, domain, task)
-    with Console(stderr=True).status("leaving data sets out …") as status:
+    with Console(stderr=True).status("training on every run …") as status:
+        booster = CatBoostPredictor().fit(evidence, facts, seed)
+        ablated = booster.setting if ablation else None
         judgement = judge_all(
-            evidence, facts, seed, ablation, lambda family: status.update(f"without {family} …")
+            evidence, facts, seed, ablated, lambda family: status.update(f"without {family} …")
         )
     files: list[Path] = []
     writing(settings.out_dir, lambda: files.append(save_judgement(judgement, settings.out_dir, domain)))
+    writing(settings.out_dir, lambda: files.extend(save_booster(booster, evidence, settings.out_dir)))
     if as_json:
         echo_json(
             {
@@ -133,10 +138,11 @@ def evaluate(
         )
         return
     console = Console()
-    console.print(by_set_table(judgement))
+    console.print(by_family_table(judgement))
     console.print(judgement_tables(judgement))
     _say(evidence.left_out)
-    click.echo(f"wrote {files[0]}")
+    for file in files:
+        click.echo(f"wrote {file}")
 
 
 @boosting.command()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lib.performance_prediction.boosting.family_intervals import FEWEST_FAMILIES
 from lib.performance_prediction.evidence import Evidence
 from lib.recommendation.answer import Candidate
 from lib.recommendation.estimates import Estimates
 from lib.records import DataSetFacts
 
-FEW_FAMILIES = 9  # fewer allow no finite 90 % interval
 WIDE_INTERVAL = 0.35
 NAMED_SETS = 8
 
@@ -54,9 +54,9 @@ def warning_sentences(
         warnings.append(
             f"no run is from the domain {new.domain}: the numbers come from {', '.join(sorted(domains))}"
         )
-    if predicted and len(families) < FEW_FAMILIES:
+    if predicted and len(families) < FEWEST_FAMILIES:
         warnings.append(
-            f"thin evidence: {len(families)} unrelated data sets, {FEW_FAMILIES} are needed for a 90 % interval, so none is given"
+            f"thin evidence: {len(families)} unrelated data sets, {FEWEST_FAMILIES} are needed for a 90 % interval, so none is given"
         )
     elif predicted and predicted[0].high - predicted[0].low > WIDE_INTERVAL:
         width = predicted[0].high - predicted[0].low

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -23,19 +24,23 @@ def judgement_tables(judgement: Judgement) -> RenderableType:
         f"Unseen data sets: {judgement.task}, domain {judgement.domain}, epoch {judgement.epoch}; "
         f"{judgement.n_runs} runs, {len(judgement.families)} families left out in turn"
     )
-    parts: list[RenderableType] = [_score_table(title, judgement.scores, judgement.used)]
+    parts: list[RenderableType] = [_score_table(title, "predictor", judgement.scores, judgement.used)]
     if judgement.ablation:
-        parts.append(_score_table("CatBoost of one setting without …", judgement.ablation, None))
+        parts.append(_score_table("CatBoost of one setting, left out:", "features", judgement.ablation, None))
     parts += [Text(f"note: {sentence}", "yellow") for sentence in judgement.skipped_ablations]
     parts.append(Text(judgement.reason, "green" if judgement.used == "catboost" else "yellow"))
     return Group(*parts)
 
 
-def _score_table(title: str, lines: Sequence[ScoreLine], used: str | None) -> Table:
+def _score_table(title: str, subject: str, lines: Sequence[ScoreLine], used: str | None) -> Table:
     table = Table(
-        title=title, title_justify="left", caption="coverage and width: of 90 % intervals" if used else None
+        title=title,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        caption="coverage and width: of 90 % intervals" if used else None,
     )
-    table.add_column("predictor", no_wrap=True)
+    table.add_column(subject, no_wrap=True)
     for name in ("MAE", "Spear-\nman", "regret\ntop-1", "regret\ntop-3", "cover-\nage", "width"):
         table.add_column(name, justify="right")
     for line in lines:
@@ -45,14 +50,17 @@ def _score_table(title: str, lines: Sequence[ScoreLine], used: str | None) -> Ta
     return table
 
 
-def by_set_table(judgement: Judgement) -> Table:
-    """MAE of each predictor on each left-out data set."""
-    table = Table(title="MAE by left-out data set", title_justify="left")
-    table.add_column("data set", overflow="fold", min_width=12)
+def by_family_table(judgement: Judgement) -> Table:
+    """MAE of each predictor on each left-out family: an original with its derived sets, averaged."""
+    table = Table(title="MAE by left-out family", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("family (sets)", overflow="fold")
     for line in judgement.scores:
         table.add_column(line.name.replace("_", "\n"), justify="right", no_wrap=True)
-    for data_set in judgement.scores[0].by_set:
-        table.add_row(data_set, *(f"{line.by_set[data_set]:.3f}" for line in judgement.scores))
+    family_of = {cell.data_set: cell.family for cell in judgement.cells}
+    for family in judgement.families:
+        members = [name for name in family_of if family_of[name] == family]
+        means = [sum(line.by_set[m] for m in members) / len(members) for line in judgement.scores]
+        table.add_row(f"{family} ({len(members)})", *(f"{mean:.3f}" for mean in means))
     return table
 
 

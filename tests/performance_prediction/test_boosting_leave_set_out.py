@@ -103,7 +103,7 @@ def test_intervals_cover_a_new_family_as_often_as_they_say() -> None:
         low, high = known.interval(np.full(8, 0.5), pairs)
         hits.append(np.mean((low <= 0.5 + shifts[20]) & (0.5 + shifts[20] <= high)))
         widths.append(np.mean(high - low))
-    assert 0.88 <= np.mean(hits) <= 0.96
+    assert 0.86 <= np.mean(hits) <= 0.93
     assert np.mean(widths) < 0.3
 
 

@@ -11,11 +11,11 @@ from lib.performance_prediction.boosting.leave_set_out import OnStep, leave_fami
 from lib.performance_prediction.evidence import Evidence
 
 ABLATIONS: dict[str, tuple[str, ...]] = {
-    "all features": (),
-    "without ALS embeddings": ("embeddings",),
-    "without data-set features": ("data_set",),
-    "without the text feature": ("text",),
-    "without landmarks": ("landmarks",),
+    "nothing": (),
+    "ALS embeddings": ("embeddings",),
+    "data-set features": ("data_set",),
+    "text feature": ("text",),
+    "landmarks": ("landmarks",),
 }
 
 
@@ -49,8 +49,8 @@ def ablate(
 
 def _nothing_to_leave_out(name: str, facts: Facts, evidence: Evidence) -> str | None:
     known = [facts[n] for n in evidence.data_sets if n in facts]
-    if name == "without landmarks" and not any(entry.landmarks for entry in known):
-        return "without landmarks: no data set has landmarks recorded, so nothing changes"
-    if name == "without the text feature" and not any(entry.description for entry in known):
-        return "without the text feature: no data set has a description beyond its domain"
+    if name == "landmarks" and not any(entry.landmarks for entry in known):
+        return "landmarks not left out: no data set has any recorded, so nothing would change"
+    if name == "text feature" and not any(entry.description for entry in known):
+        return "text feature not left out: no data set has a description beyond its domain"
     return None

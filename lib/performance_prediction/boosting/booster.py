@@ -38,6 +38,7 @@ Scale = Literal["quality", "lift"]
 
 INNER_FOLDS = 4
 LEARNING_RATE = 0.06
+BORDERS = 32  # thresholds a feature is tried at: it has as many values as there are data sets
 FEATURE_SHARE = (
     0.5  # of the features each level of a tree may choose from: dozens describe a handful of data sets
 )
@@ -55,7 +56,7 @@ class BoosterSetting:
 SETTINGS = (
     BoosterSetting("quality", 2, 60),
     BoosterSetting("lift", 2, 60),
-    BoosterSetting("quality", 4, 120),
+    BoosterSetting("lift", 2, 150),
     BoosterSetting("lift", 4, 120),
 )
 
@@ -148,6 +149,7 @@ def fit_booster(
         learning_rate=LEARNING_RATE,
         rsm=FEATURE_SHARE,
         boosting_type="Plain",
+        border_count=BORDERS,
         random_seed=seed,
         thread_count=1,
         verbose=False,

@@ -6,7 +6,7 @@ import lib.performance_prediction.boosting.booster
 import lib.performance_prediction.boosting.rivals
 import lib.performance_prediction.boosting.row_model  # noqa: F401  the three register their predictors
 from lib.performance_prediction.boosting.ablation import Ablation, ablate
-from lib.performance_prediction.boosting.booster import CatBoostPredictor
+from lib.performance_prediction.boosting.booster import BoosterSetting
 from lib.performance_prediction.boosting.contract import SET_PREDICTORS, Facts
 from lib.performance_prediction.boosting.judgement import Judgement, judge
 from lib.performance_prediction.boosting.leave_set_out import OnStep, leave_families_out
@@ -17,18 +17,17 @@ def evaluate(
     evidence: Evidence,
     facts: Facts,
     seed: int = 0,
-    with_ablation: bool = True,
+    ablated: BoosterSetting | None = None,
     on_step: OnStep | None = None,
 ) -> Judgement:
-    """Leaves each family out once for all predictors. `on_step(family)` before each of `step_count` fits.
+    """Leaves each family out once for all predictors, then for CatBoost of the setting `ablated` without each feature group.
 
-    Raises TooLittleDataError with fewer than three families with meta-features.
+    `on_step(family)` is called before each family; without `ablated` there is no ablation. Raises TooLittleDataError with fewer than three families with meta-features.
     """
     names = SET_PREDICTORS.names()
     predictors = {name: SET_PREDICTORS[name]() for name in names}
     left_out = leave_families_out(evidence, facts, predictors, seed, on_step)
     ablation = Ablation((), ())
-    if with_ablation:
-        setting = CatBoostPredictor().fit(evidence, facts, seed).setting
-        ablation = ablate(evidence, facts, setting, seed, on_step)
+    if ablated:
+        ablation = ablate(evidence, facts, ablated, seed, on_step)
     return judge(evidence, left_out, names, ablation.lines, ablation.skipped)
