@@ -33,14 +33,14 @@ class ClassificationSettings(_Frozen):
     """Recipe of classification heads."""
 
     epochs: int = Field(10, ge=1)
-    batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     dropout: float = Field(0.1, ge=0, lt=1)
     distillation_temperature: float = Field(4.0, gt=0)
     distillation_weight: float = Field(0.7, ge=0, le=1)
-    knn_neighbours: int = Field(5, ge=1)
+    knn_neighbours: int = Field(10, ge=1)
     catboost_iterations: int = Field(200, ge=1)
 
 

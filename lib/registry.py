@@ -46,9 +46,14 @@ class Registry(Generic[T]):
         return self._parts[name]
 
 
+MOST_NAMES_TOLD = 20
+
+
 def unknown_name(kind: str, name: str, known: list[str]) -> str:
-    """The sentence for a name that does not exist: the nearest ones, or all when none is near."""
+    """The sentence for a name that does not exist: the nearest ones, or (the first of) all when none is near."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"unknown {kind} '{name}': " + (
-        f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"
-    )
+    if near:
+        return f"unknown {kind} '{name}': did you mean {' or '.join(near)}?"
+    more = len(known) - MOST_NAMES_TOLD
+    told = ", ".join(known[:MOST_NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")
+    return f"unknown {kind} '{name}': expected one of {told}"

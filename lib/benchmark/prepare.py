@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lib.benchmark.cells import cells_of
 from lib.benchmark.estimates import Rates
-from lib.benchmark.plan import Plan, plan_cells
+from lib.benchmark.plan import Cell, Plan, plan_cells
 from lib.benchmark.run import find_record
 from lib.benchmark.selection import Request, Selection, select
 from lib.config import Settings
 from lib.datasets import DataSet
+from lib.features.embeddings import are_cached
 from lib.records import RecordStore
+from lib.zoo.backbones import open_backbone
 from lib.zoo.devices import choose_device, choose_precision, device_name, set_threads
 
 
@@ -56,5 +58,22 @@ def prepared(request: Request, settings: Settings, *, skip_failed: bool = False)
         lambda cell: find_record(store, cell),
         rates,
         skip_failed=skip_failed,
+        cached=_cached_features(selection, settings),
     )
     return PreparedSweep(selection, plan)
+
+
+def _cached_features(selection: Selection, settings: Settings) -> Callable[[Cell], bool]:
+    """Whether a cell's features are there; weights that would have to be fetched first have none here."""
+    data_sets = {(one.info.name, one.info.fingerprint): one.data_set for one in selection.data_sets}
+    opened = {
+        info.name: open_backbone(info.name, settings)
+        for info in selection.backbones
+        if info.weights_origin != "hub"
+    }
+
+    def cached(cell: Cell) -> bool:
+        backbone = opened.get(cell.backbone.name)
+        return backbone is not None and are_cached(data_sets[cell.group[:2]], backbone, settings)
+
+    return cached

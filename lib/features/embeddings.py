@@ -51,7 +51,7 @@ def embeddings_of(
     `on_batch(done, total)` is called while they are computed. Raises DataSetError that names an unreadable image.
     """
     cache = FeatureCache(settings.cache_dir / "embeddings", settings.cache_size_gb)
-    key = (data_set.images_fingerprint, _order_of(data_set), backbone.cache_key)
+    key = _key(data_set, backbone)
     kept = cache.read(*key)
     if kept and _fits(kept, data_set, backbone):
         seconds = float(kept.facts.get("seconds", 0))
@@ -66,6 +66,16 @@ def embeddings_of(
     problem = cache.write({"embeddings": computed.values}, facts, *key)
     notes = (*computed.notes, problem) if problem else computed.notes
     return Embeddings(computed.values, computed.seconds, False, notes)
+
+
+def are_cached(data_set: DataSet, backbone: Embedder, settings: Settings) -> bool:
+    """Whether the embeddings lie in the cache, without reading them: for estimates, no promise that they are whole."""
+    cache = FeatureCache(settings.cache_dir / "embeddings", settings.cache_size_gb)
+    return cache.path_of(*_key(data_set, backbone)).is_file()
+
+
+def _key(data_set: DataSet, backbone: Embedder) -> tuple[str, str, str]:
+    return data_set.images_fingerprint, _order_of(data_set), backbone.cache_key
 
 
 def _compute(data_set: DataSet, backbone: Embedder, on_batch: OnBatch | None) -> Embeddings:

@@ -21,16 +21,26 @@ from lib.zoo.heads.base import TrainingJob, TrainingResult
 from lib.zoo.metrics import Probabilities, final_metrics, labels_of, measured_epoch
 from lib.zoo.standardisation import Floats, Standardisation, features_of
 
+FEWEST_STEPS_AN_EPOCH = 8
+SMALLEST_BATCH = 4
+
 Objective = Callable[[Tensor, Tensor], Tensor]
 """Logits (batch, n_classes) and the rows of the data set they belong to (batch,) → mean loss, a scalar."""
 
 
 def dense_network(width: int, hidden: tuple[int, ...], n_classes: int, dropout: float) -> nn.Sequential:
-    """Linear layers with ReLU and dropout between them; with no hidden layer, one Linear."""
+    """Linear layers with ReLU and dropout between them; with no hidden layer, one Linear that starts at zero.
+
+    Zero, because features outnumber images: what a random start puts where no image looks is never unlearned.
+    """
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise((width, *hidden)):
         layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
-    return nn.Sequential(*layers, nn.Linear((width, *hidden)[-1], n_classes))
+    last = nn.Linear((width, *hidden)[-1], n_classes)
+    if not hidden:
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+    return nn.Sequential(*layers, last)
 
 
 @contextmanager
@@ -115,6 +125,11 @@ class TrainedNetwork:
             return self.network(self.tensors.features)
 
 
+def batch_size_for(n_train: int, asked: int) -> int:
+    """The batch asked for; of few images a smaller one, so that an epoch has eight steps and ten epochs teach something."""
+    return min(asked, max(SMALLEST_BATCH, n_train // FEWEST_STEPS_AN_EPOCH))
+
+
 def hard_objective(tensors: FeatureTensors, label_smoothing: float) -> Objective:
     """Cross-entropy against the labels."""
 
@@ -157,7 +172,8 @@ def _epochs(
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, foreach=True
     )
-    steps = recipe.epochs * -(-len(tensors.train) // recipe.batch_size)
+    batch_size = batch_size_for(len(tensors.train), recipe.batch_size)
+    steps = recipe.epochs * -(-len(tensors.train) // batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
     order = torch.Generator().manual_seed(job.seed)
     entries = []
@@ -165,7 +181,7 @@ def _epochs(
     evaluation_s = 0.0
     for epoch in range(1, recipe.epochs + 1):
         rate = float(schedule.get_last_lr()[0])
-        loss = _one_epoch(network, optimizer, schedule, tensors, loss_of, recipe.batch_size, order)
+        loss = _one_epoch(network, optimizer, schedule, tensors, loss_of, batch_size, order)
         started = time.perf_counter()
         probabilities[tensors.judged.cpu().numpy()] = _judged_probabilities(network, tensors)
         entries.append(measured_epoch(job.data_set, epoch, probabilities, loss, rate))

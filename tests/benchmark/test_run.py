@@ -66,6 +66,13 @@ def test_finished_cells_are_not_run_again(tiny_set, settings):
     assert run(again, settings).records == ()
 
 
+def test_a_plan_counts_no_time_for_features_that_are_cached(tiny_set, settings):
+    fresh = ready(tiny_set, settings, heads=("linear",))
+    assert sum(fresh.plan.features_s.values()) > 0
+    run(fresh, settings)
+    assert ready(tiny_set, settings, heads=("mlp",)).plan.features_s == {fresh.plan.cells[0].cell.group: 0.0}
+
+
 def test_features_are_computed_once_for_all_heads_and_seeds(tiny_set, settings, monkeypatch):
     from lib.benchmark import cell_run
 
@@ -139,16 +146,16 @@ def test_out_of_memory_halves_the_batch_and_says_so(tiny_set, settings, monkeypa
 
     def hungry(job):
         tried.append(job.recipe.batch_size)
-        if job.recipe.batch_size > 16:
+        if job.recipe.batch_size > 8:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         return HEADS["naive"]().train(job)
 
     add_head(monkeypatch, "hungry", hungry)
     record = run(ready(tiny_set, settings, heads=("hungry",)), settings).records[0]
-    assert tried == [64, 32, 16]
+    assert tried == [32, 16, 8]
     assert record.status == "finished"
-    assert record.notes == ("batch halved to 32: out of memory", "batch halved to 16: out of memory")
-    assert record.recipe.batch_size == 64
+    assert record.notes == ("batch halved to 16: out of memory", "batch halved to 8: out of memory")
+    assert record.recipe.batch_size == 32
     assert ready(tiny_set, settings, heads=("hungry",)).plan.cells[0].state == "done"
 
 

@@ -141,7 +141,8 @@ def test_every_head_names_why_it_cannot_be_paired(head):
     part = HEADS[head]()
     assert part.name == head
     for task in ("classification", "segmentation"):
-        reason = part.incompatibility(made_up_backbone_info(), task, finetune=False)
+        resnet = made_up_backbone_info("resnet18", input_size_px=224)
+        reason = part.incompatibility(resnet, task, finetune=False)
         assert (reason is None) == (task in part.tasks)
     reason = part.incompatibility(made_up_backbone_info(family="handcrafted"), part.tasks[0], finetune=True)
     assert reason

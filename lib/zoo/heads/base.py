@@ -60,8 +60,7 @@ class Head(ABC):
     """Turns features into answers. A head is added by one decorated class: `@HEADS.register("linear")`.
 
     `HEADS["linear"]()` builds one. `uses_gradient`: whether learning rate, batch size and weight decay mean anything to it;
-    `needs_features`: whether it reads the backbone's embeddings of a classification set; `learning_rate_factor`: how much
-    faster than the settings' learning rate it learns.
+    `needs_features`: whether it reads the backbone's embeddings of a classification set.
     Head modules import torch only inside `train`, so that listing heads stays quick.
     """
 
@@ -71,7 +70,6 @@ class Head(ABC):
     can_finetune: bool = False
     uses_gradient: bool = True
     needs_features: bool = True
-    learning_rate_factor: float = 1.0
 
     @abstractmethod
     def parameters(self, embedding_width: int, n_classes: int) -> int:

@@ -11,4 +11,3 @@ class LinearHead(DenseHead):
     """width·classes + classes parameters: 1,540 for 384 features and 4 classes."""
 
     name = "linear"
-    learning_rate_factor = 10.0
