@@ -10,7 +10,7 @@ import pandas as pd
 
 from lib.errors import MatrixError, TooLittleDataError
 from lib.performance_prediction.hole_filling import fill_holes
-from lib.performance_prediction.row_covariance import Conditional, MomentsPart, ResidualMoments, Shrinkage
+from lib.performance_prediction.row_covariance import Conditional, ResidualMoments, Shrinkage
 from lib.performance_prediction.row_intervals import RowConformal, calibrate
 from lib.performance_prediction.row_prior import Ints, RowPrior, fit_row_prior
 from lib.performance_prediction.row_rehearsal import (
@@ -21,6 +21,7 @@ from lib.performance_prediction.row_rehearsal import (
     rehearse_all,
     with_prior,
 )
+from lib.performance_prediction.row_scenarios import Scenarios, Surprises
 from lib.performance_prediction.scales import SCALES
 from lib.performance_prediction.table import Floats, ScoreTable
 
@@ -29,8 +30,6 @@ _CALIBRATION_SIZES = (0, 1, 2, 3, 5, 7, 10, 15, 20, 30)
 _WEIGHTS = (0.02, 0.1, 0.3, 0.6)
 _NOISES = (0.003, 0.02, 0.1)
 _TAIL_WEIGHTS = (1.0, 3.0, 10.0, 30.0, 1000.0)
-# Above 1 because surprises of different rows are only roughly alike, and more rows than the very nearest should have a say.
-_ALIKENESS_TEMPERATURE = 4.0
 
 
 @dataclass(frozen=True)
@@ -41,14 +40,6 @@ class RowPrediction:
     low: Floats
     high: Floats
     spread: Floats
-
-
-@dataclass(frozen=True)
-class Scenarios:
-    """Plausible whole rows: `values` (n_scenarios, n_columns) in [0, 1], equal to what was measured; `weights` sum to 1."""
-
-    values: Floats
-    weights: Floats
 
 
 @dataclass(frozen=True)
@@ -66,6 +57,7 @@ class NewRowModel:
     shrinkage: Shrinkage
     tail_weight: float
     conformal: RowConformal
+    surprises: Surprises
     blind: NewRowModel | None = None
 
     @classmethod
@@ -102,18 +94,12 @@ class NewRowModel:
         )
 
     def scenarios(self, values: Floats, features: pd.DataFrame | None = None) -> Scenarios:
-        """Whole rows that agree with `values`: each training row's surprise carried over to this row (Matheron's rule).
-
-        A training row weighs more where its own surprise at the measured columns resembles this row's.
-        """
+        """Plausible whole rows that agree with `values`; past rows whose features or measured cells are alike weigh more."""
         self.check(values)
         if self._must_be_blind(features):
             return self.blind.scenarios(values)  # type: ignore[union-attr]
-        given, residuals = np.isfinite(values), self.moments.residuals
-        row = self._conditional(values, features)
-        carried = row.mean[0] + residuals - residuals[:, given] @ row.gain[0].T
-        scores = np.where(given, values, self.training.scale.backward(carried))
-        return Scenarios(scores, self._alikeness(values, features))
+        expected = self.training.scale.backward(self.prior(features)[0])
+        return self.surprises.carry(expected, values, self.prior.likely_rows(features))
 
     def check(self, values: Floats) -> None:
         """Raises MatrixError when `values` cannot be a row of the table this model learnt from."""
@@ -130,23 +116,11 @@ class NewRowModel:
     def _must_be_blind(self, features: pd.DataFrame | None) -> bool:
         return self.blind is not None and (features is None or bool(features.isna().all(axis=None)))
 
-    def _surprise(self, values: Floats, features: pd.DataFrame | None) -> tuple[MomentsPart, Floats, Floats]:
+    def _conditional(self, values: Floats, features: pd.DataFrame | None) -> Conditional:
         given = np.flatnonzero(np.isfinite(values))
         prior = self.prior(features)
-        return (
-            self.moments.part(given[None]),
-            prior,
-            self.training.scale.forward(values[given])[None] - prior[:, given],
-        )
-
-    def _conditional(self, values: Floats, features: pd.DataFrame | None) -> Conditional:
-        return self.shrinkage.condition(*self._surprise(values, features))
-
-    def _alikeness(self, values: Floats, features: pd.DataFrame | None) -> Floats:
-        part, _, surprise = self._surprise(values, features)
-        apart = self.shrinkage.distances(part, surprise - self.moments.residuals[:, part.given[0]])
-        likely = np.exp(-0.5 * (apart - apart.min()) / _ALIKENESS_TEMPERATURE)
-        return likely / likely.sum()
+        surprise = self.training.scale.forward(values[given])[None] - prior[:, given]
+        return self.shrinkage.condition(self.moments.part(given[None]), prior, surprise)
 
 
 def _usable_rows(table: ScoreTable, groups: Sequence[str] | None) -> tuple[Floats, Ints, pd.DataFrame | None]:
@@ -193,8 +167,16 @@ def _fit(
         {outcome.known: _scores(outcome, tail_weight) for outcome in outcomes},
         {outcome.known: rows.groups[outcome.index].tolist() for outcome in outcomes},
     )
-    moments = ResidualMoments.of(rows.residuals)
-    return NewRowModel(columns, rows, prior, moments, shrinkage, tail_weight, conformal)
+    return NewRowModel(
+        columns=columns,
+        training=rows,
+        prior=prior,
+        moments=ResidualMoments.of(rows.residuals),
+        shrinkage=shrinkage,
+        tail_weight=tail_weight,
+        conformal=conformal,
+        surprises=Surprises.of(rows, shrinkage),
+    )
 
 
 def _row_scales(row: Conditional, tail_weight: float) -> Floats:

@@ -22,6 +22,8 @@ _FOLDS = 10
 _FEWEST_GROUPS = 5
 _TREES = 100
 _CHANCE_RATIO = 4.0
+_MOST_TRUST = 0.9
+_GROUPS_FOR_HALF_TRUST = 40
 
 
 def grouped_folds(groups: Ints, count: int, seed: int) -> list[Ints]:
@@ -73,6 +75,32 @@ FITS: tuple[Fit, ...] = (fit_forest, fit_kernel_ridge)
 
 
 @dataclass(frozen=True)
+class Neighbourhood:
+    """Which training rows a forest takes for neighbours of a new one: they fall into the same leaves (Breiman's proximity).
+
+    `leaves`: (n_rows, n_trees); `trust` in [0, 1]: how much of the probability the neighbours share, the rest is everybody's.
+    """
+
+    leaves: npt.NDArray[np.int64]
+    find: Callable[[Floats], npt.NDArray[np.int64]]
+    trust: float
+
+    @classmethod
+    def fit(cls, encoded: Floats, targets: Floats, trust: float, seed: int) -> Neighbourhood:
+        """A forest with larger leaves than one that predicts, so that every row has some neighbours."""
+        from sklearn.ensemble import ExtraTreesRegressor
+
+        forest = ExtraTreesRegressor(_TREES, min_samples_leaf=5, max_features=0.5, random_state=seed)
+        forest.fit(encoded, targets)
+        return cls(forest.apply(encoded), forest.apply, trust)
+
+    def weights(self, encoded: Floats) -> Floats:
+        """Probability (n_rows,) of each training row as a model of the new row, one line of features (1, width)."""
+        shared = (self.find(encoded) == self.leaves).mean(1)
+        return (1 - self.trust) / len(shared) + self.trust * shared / shared.sum()
+
+
+@dataclass(frozen=True)
 class RowPrior:
     """`out_of_fold`: (n_rows, n_columns), the prior mean of each training row as if its group had not been there."""
 
@@ -82,6 +110,7 @@ class RowPrior:
     weights: Floats
     encoder: FeatureEncoder | None
     regressors: tuple[Regressor, ...]
+    neighbourhood: Neighbourhood | None = None
 
     def __call__(self, features: pd.DataFrame | None) -> Floats:
         """Prior mean (n_rows, n_columns) of new rows; without features the mean of the training rows, (1, n_columns)."""
@@ -90,6 +119,12 @@ class RowPrior:
         encoded = self.encoder.encode(features)
         predicted = np.array([regressor(encoded) for regressor in self.regressors])
         return self.mean + np.einsum("rnp,rp->np", predicted, self.weights) @ self.components
+
+    def likely_rows(self, features: pd.DataFrame | None) -> Floats:
+        """How probable each training row is as a model of the new one, (n_rows,), sum 1; all alike without features."""
+        if features is None or self.encoder is None or self.neighbourhood is None:
+            return np.full(len(self.out_of_fold), 1 / len(self.out_of_fold))
+        return self.neighbourhood.weights(self.encoder.encode(features))
 
 
 def fit_row_prior(values: Floats, groups: Ints, features: pd.DataFrame | None, seed: int) -> RowPrior:
@@ -122,6 +157,7 @@ def fit_row_prior(values: Floats, groups: Ints, features: pd.DataFrame | None, s
         weights,
         encoder,
         tuple(fit(encoded, targets, seed) for fit in FITS),
+        Neighbourhood.fit(encoded, targets, _trust_in_neighbours(weights, len(np.unique(groups))), seed),
     )
 
 
@@ -169,3 +205,9 @@ def _trust(held_out: Floats, fold_means: Floats, targets: Floats, n_groups: int)
         ratio = n_groups * explained / max(left, 1e-12)
         weights[:, p] = solved * max(0.0, 1 - _CHANCE_RATIO / max(ratio, 1e-12))
     return weights
+
+
+def _trust_in_neighbours(weights: Floats, n_groups: int) -> float:
+    """Share of the probability for neighbours: little where features explain little, or few groups leave nobody near."""
+    explained = min(1.0, float(weights[:, 0].sum()))
+    return _MOST_TRUST * explained * n_groups / (n_groups + _GROUPS_FOR_HALF_TRUST)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from lib.errors import MatrixError
-from lib.performance_prediction.new_rows import NewRowModel
-from lib.performance_prediction.portfolio import expected_regret, greedy_portfolio
+from lib.performance_prediction.new_rows import NewRowModel, RowPrediction
+from lib.performance_prediction.portfolio import greedy_portfolio
+from lib.performance_prediction.row_scenarios import Scenarios
 from lib.performance_prediction.table import Floats
 
 
@@ -44,41 +46,54 @@ def suggest(
     costs: Floats | None = None,
     count: int = 1,
     features: pd.DataFrame | None = None,
+    excluded: Collection[int] = (),
 ) -> Plan:
     """The next `count` columns to evaluate on a row with measured `values` (n_columns,), NaN elsewhere.
 
     They are chosen together, as a set that complements itself, from scenarios that agree with what is measured; ask again after
-    each evaluation for the best course. `costs`: (n_columns,) > 0 of any unit. Never a measured column; fewer than `count` when
-    fewer are left. Raises MatrixError on costs that are not positive.
+    each evaluation for the best course. `costs`: (n_columns,) > 0 of any unit. Never a measured or `excluded` column (one
+    that cannot be run); fewer than `count` when fewer are left. Raises MatrixError on costs that are not positive.
     """
     spent = _checked_costs(model, costs)
     scenarios = model.scenarios(values, features)
-    prediction = model.predict(values, features)
     measured = np.flatnonzero(np.isfinite(values))
     incumbent = float(values[measured].max()) if len(measured) else None
-    order = greedy_portfolio(
-        scenarios.values, count, scenarios.weights, incumbent, None if costs is None else spent, measured
+    barred = {*measured.tolist(), *excluded}
+    order = greedy_portfolio(scenarios.cautious(), count, scenarios.weights, incumbent, spent, barred)
+    reachable = scenarios.values[:, [j for j in range(len(values)) if j not in excluded]]
+    best = scenarios.weights @ reachable.max(axis=1, initial=incumbent or 0.0)
+    suggestions = _described(
+        model.predict(values, features), model.columns, scenarios, order, incumbent, spent
     )
+    before = incumbent or 0.0
+    after = suggestions[-1].expected_best if suggestions else before
+    return Plan(suggestions, incumbent, float(best - before), float(best - after))
+
+
+def _described(
+    prediction: RowPrediction,
+    columns: tuple[str, ...],
+    scenarios: Scenarios,
+    order: list[int],
+    incumbent: float | None,
+    costs: Floats,
+) -> tuple[Suggestion, ...]:
     best = np.full(len(scenarios.values), incumbent or 0.0)
     suggestions = []
     for index in order:
         best = np.maximum(best, scenarios.values[:, index])
         suggestions.append(
             Suggestion(
-                model.columns[index],
-                index,
-                float(prediction.mean[index]),
-                float(prediction.low[index]),
-                float(prediction.high[index]),
-                float(scenarios.weights @ best),
-                float(spent[index]),
+                column=columns[index],
+                index=index,
+                predicted=float(prediction.mean[index]),
+                low=float(prediction.low[index]),
+                high=float(prediction.high[index]),
+                expected_best=float(scenarios.weights @ best),
+                cost=float(costs[index]),
             )
         )
-    before, after = (
-        expected_regret(scenarios.values, columns, scenarios.weights, incumbent or 0.0)
-        for columns in ([], order)
-    )
-    return Plan(tuple(suggestions), incumbent, before, after)
+    return tuple(suggestions)
 
 
 def _checked_costs(model: NewRowModel, costs: Floats | None) -> Floats:
