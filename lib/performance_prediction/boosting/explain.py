@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib.performance_prediction.boosting.booster import Booster
-from lib.performance_prediction.boosting.contract import Facts
+from lib.performance_prediction.boosting.contract import Facts, chance_level
 from lib.performance_prediction.boosting.features import CATEGORICAL_FEATURES, TEXT_FEATURES
-from lib.performance_prediction.boosting.wording import describe
+from lib.performance_prediction.boosting.wording import MIDDLING, describe
 from lib.performance_prediction.evidence import Pair
 from lib.records import DataSetFacts
 
@@ -20,7 +20,7 @@ MOST_REASONS = 3
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one feature adds to the prediction, on the scale of the booster; `words`: what is special about its value."""
+    """What one feature adds to the predicted quality; `words`: what is special about its value."""
 
     feature: str
     effect: float
@@ -43,7 +43,7 @@ def explain_set(booster: Booster, facts: DataSetFacts, known: Facts, pairs: Sequ
     """
     values = booster.model.get_feature_importance(booster.pool(facts, pairs), type="ShapValues")[:, :-1]
     frame = booster.frame(facts, pairs)
-    means = values.mean(axis=0)
+    means = values.mean(axis=0) * _quality_a_unit(booster, facts)
     ranked = sorted(zip(booster.features, means.tolist(), strict=True), key=lambda item: -abs(item[1]))
     contributions = tuple(
         Contribution(name, effect, _words(name, frame[name].iloc[0], facts, known)) for name, effect in ranked
@@ -55,9 +55,10 @@ def explain_model(booster: Booster, known: Facts, pairs: Sequence[Pair]) -> Expl
     """Which features matter at all: mean absolute SHAP value over every known data set and pair."""
     values = np.concatenate(
         [
-            np.abs(booster.model.get_feature_importance(booster.pool(facts, pairs), type="ShapValues"))[
-                :, :-1
-            ]
+            np.abs(
+                booster.model.get_feature_importance(booster.pool(facts, pairs), type="ShapValues")[:, :-1]
+            )
+            * _quality_a_unit(booster, facts)
             for facts in known.values()
         ]
     )
@@ -70,9 +71,14 @@ def explain_model(booster: Booster, known: Facts, pairs: Sequence[Pair]) -> Expl
     return Explanation("all data sets", contributions, sentence)
 
 
+def _quality_a_unit(booster: Booster, facts: DataSetFacts) -> float:
+    """What one unit of the booster's scale is worth in quality on this data set."""
+    return 1 - chance_level(facts) if booster.setting.scale == "lift" else 1.0
+
+
 def _words(name: str, value: object, facts: DataSetFacts, known: Facts) -> str:
     if name in TEXT_FEATURES:
-        return "of what its description says"
+        return "its description says so"
     if name in CATEGORICAL_FEATURES or not name.startswith(("set_", "landmark_")):
         return describe(name, None)
     bare = name.split("_", 1)[1]
@@ -95,9 +101,12 @@ def _sentence(subject: str, contributions: Sequence[Contribution]) -> str:
         if c.effect * total > 0
         and abs(c.effect) >= SMALLEST_EFFECT
         and c.feature.startswith(("set_", "landmark_", "desc"))
+        and not c.words.endswith(MIDDLING)
     ]
     unique = list(dict.fromkeys(reasons))[:MOST_REASONS]
-    if abs(total) < SMALLEST_EFFECT or not unique:
+    if abs(total) >= SMALLEST_EFFECT and not unique:
+        return f"{subject}: predicted {direction} by {abs(total):.3f} by many features together, none of them unusual"
+    if abs(total) < SMALLEST_EFFECT:
         return f"{subject}: predicted as the pairs do on average, nothing about the images speaks for more or less"
     return f"{subject}: predicted {direction} by {abs(total):.3f} because {_listed(unique)}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 LOW, HIGH = 1 / 3, 2 / 3
+MIDDLING = "middling"
 
 # feature → (what it is, low, high); others are named by their own name
 MEANINGS: dict[str, tuple[str, str, str]] = {
@@ -21,6 +22,13 @@ MEANINGS: dict[str, tuple[str, str, str]] = {
     "glcm_energy_mean": ("texture regularity", "the texture is irregular", "the texture is regular"),
     "glcm_homogeneity_mean": ("texture homogeneity", "the texture is rough", "the texture is homogeneous"),
     "lbp_entropy_mean": ("variety of local patterns", "there are few local patterns", "there are many local patterns"),
+    "height_mean": ("image height", "the images are low", "the images are high"),
+    "width_mean": ("image width", "the images are narrow", "the images are wide"),
+    "log_area_mean": ("image size", "the images are small", "the images are large"),
+    "aspect_mean": ("shape of the images", "the images are upright", "the images are wide strips"),
+    "dark_share_mean": ("share of dark pixels", "few pixels are dark", "many pixels are dark"),
+    "bright_share_mean": ("share of bright pixels", "few pixels are bright", "many pixels are bright"),
+    "unevenness_mean": ("unevenness of light", "the images are evenly lit", "the images are unevenly lit"),
     "n_images": ("number of images", "there are few images", "there are many images"),
     "log_n_images": ("number of images", "there are few images", "there are many images"),
     "n_train": ("images to train on", "there is little to train on", "there is much to train on"),
@@ -71,11 +79,18 @@ MEANINGS: dict[str, tuple[str, str, str]] = {
 def describe(feature: str, below: float | None) -> str:
     """What a feature is, or with `below` (share of known sets with a smaller value, 0 … 1) what its value means."""
     bare = feature.removeprefix("set_").removeprefix("landmark_")
-    name, low, high = MEANINGS.get(bare, (bare.replace("_", " "), "", ""))
+    name, low, high = MEANINGS.get(bare, (_plain(bare), "", ""))
     if below is None:
         return name
     if below < LOW:
         return low or f"{name} is low"
     if below > HIGH:
         return high or f"{name} is high"
-    return f"{name} is middling"
+    return f"{name} is {MIDDLING}"
+
+
+def _plain(feature: str) -> str:
+    """A name nobody worded: means are meant by default, spreads are between images."""
+    if feature.endswith("_spread"):
+        return f"the spread of {feature.removesuffix('_spread').replace('_', ' ')} between images"
+    return feature.removesuffix("_mean").replace("_", " ")
