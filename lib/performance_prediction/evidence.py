@@ -76,9 +76,15 @@ class Evidence:
             cells=tuple(c for c in self.cells if c.family not in families),
         )
 
+    def quality(self, run: RunRecord) -> float:
+        """Quality of one of its runs: at `epoch`, or at the run's last where it planned fewer."""
+        value = run.quality(min(self.epoch, run.recipe.epochs))
+        assert value is not None
+        return value
+
     def digest(self) -> str:
         """Hash (16 hex digits) of the runs it rests on: derived results carry it, so that stale ones are noticed."""
-        keys = sorted(f"{run.data_set.name}:{run.key}:{run.quality(self.epoch)}" for run in self.runs)
+        keys = sorted(f"{run.data_set.name}:{run.key}:{self.quality(run)}" for run in self.runs)
         return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
 
     @property

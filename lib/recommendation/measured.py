@@ -28,9 +28,8 @@ def measured_pairs(evidence: Evidence, facts: DataSetFacts) -> dict[Pair, Measur
     qualities: dict[Pair, list[float]] = defaultdict(list)
     test_images: dict[Pair, int] = {}
     for run in evidence.runs:
-        quality = run.quality(evidence.epoch)
-        if facts.fingerprint and run.data_set.fingerprint == facts.fingerprint and quality is not None:
-            qualities[pair_of(run)].append(quality)
+        if facts.fingerprint and run.data_set.fingerprint == facts.fingerprint:
+            qualities[pair_of(run)].append(evidence.quality(run))
             test_images[pair_of(run)] = run.data_set.n_test
     return {pair: _interval(values, test_images[pair]) for pair, values in qualities.items()}
 

@@ -29,6 +29,14 @@ def test_quality_is_that_of_the_epoch_asked_for() -> None:
     assert cell.quality == pytest.approx(0.8 * 0.95)
 
 
+def test_without_an_epoch_each_run_counts_with_its_last() -> None:
+    short = finished_run(REAL, "resnet18", "linear", 0.7, epochs=3)
+    long = finished_run(REAL, "resnet18", "mlp", 0.8, epochs=10)
+    evidence = gather_evidence([short, long])
+    assert [evidence.quality(run) for run in evidence.runs] == pytest.approx([0.7, 0.8])
+    assert len(evidence.digest()) == 16
+
+
 def test_an_epoch_no_run_has_is_answered_with_those_that_exist() -> None:
     with pytest.raises(TooLittleDataError, match="epochs 1 to 10"):
         gather_evidence([finished_run(REAL, "resnet18", "linear", 0.8)], epoch=11)

@@ -22,5 +22,5 @@ def run_table(evidence: Evidence, facts: Facts) -> pd.DataFrame:
             "seed": [run.seed for run in runs],
         }
     )
-    quality = pd.DataFrame({"quality": [run.quality(evidence.epoch) for run in runs]})
+    quality = pd.DataFrame({"quality": [evidence.quality(run) for run in runs]})
     return pd.concat([names, frame, quality], axis=1)
