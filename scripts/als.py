@@ -124,6 +124,49 @@ def evaluate(
         click.echo(out)
 
 
+@als.command(name="suggest")
+@click.option(
+    "--matrix", type=click.Path(path_type=Path), required=True, help="CSV table of scores in [0, 1]."
+)
+@click.option("--row", required=True, help="Name of the row; its line in the table may be empty.")
+@click.option("--features", type=click.Path(path_type=Path), help="CSV that describes the rows.")
+@click.option(
+    "--costs", type=click.Path(path_type=Path), help="CSV `column,cost`: gain is then counted per cost."
+)
+@click.option("--count", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def suggest_columns(
+    matrix: Path, row: str, features: Path | None, costs: Path | None, count: int, seed: int, as_json: bool
+) -> None:
+    """What to evaluate next on one row: the columns expected to add most to the best found so far."""
+    from lib.reporting.rows import show_suggestions, suggest_from_file
+
+    report = suggest_from_file(matrix, row, features, costs, count, seed)
+    echo_json(report) if as_json else show_suggestions(report)
+
+
+@als.command(name="evaluate-rows")
+@click.option(
+    "--matrix", "first", type=click.Path(path_type=Path), required=True, help="CSV table; more may follow it."
+)
+@click.argument("more", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--no-features", is_flag=True, help="Leave NAME.features.csv aside.")
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the numbers to this file.")
+def evaluate_rows_of(
+    first: Path, more: tuple[Path, ...], seeds: int, no_features: bool, out: Path | None
+) -> None:
+    """Judge predictions of whole new rows: leave rows out, show a few cells, and say how wrong the rest was."""
+    from lib.reporting.rows import evaluate_row_files, show_row_evaluation, write_row_evaluation
+
+    report = evaluate_row_files([first, *more], seeds, not no_features)
+    show_row_evaluation(report)
+    if out:
+        write_row_evaluation(out, report)
+        click.echo(out)
+
+
 @als.command()
 def completers() -> None:
     """List the completers by name, with what each does."""

@@ -46,7 +46,8 @@ class Regrets(_Frozen):
     top1: float
     best_on_average: float
     portfolio3: float
-    three_highest_means: float
+    three_highest_averages: float
+    three_highest_predictions: float
 
 
 class Suggestions(_Frozen):
@@ -111,9 +112,7 @@ def evaluate_rows(
         groups=len(np.unique(own[some])),
         seeds=seeds,
         known_cells=tuple(_summary(known, cells) for known in KNOWN if any(k == known for k, _, _ in cells)),
-        regrets=Regrets(
-            top1=first[0], best_on_average=first[1], portfolio3=first[2], three_highest_means=first[3]
-        ),
+        regrets=Regrets(**dict(zip(Regrets.model_fields, first.tolist(), strict=True))),
         suggestions=_summaries(paths),
     )
 
@@ -168,7 +167,7 @@ def _judged_cells(
 
 
 def _regrets(held_out: _HeldOut) -> Floats:
-    """Regret of top-1, best on average, portfolio of three and three highest means, among the columns measured for the row."""
+    """Regret of each field of Regrets, (5,), among the columns measured for the row."""
     truth = held_out.truth
     measured = np.isfinite(truth)
     nothing = np.full(len(truth), np.nan)
@@ -178,7 +177,8 @@ def _regrets(held_out: _HeldOut) -> Floats:
     predicted = np.where(measured, scenarios.weights @ scenarios.values, -np.inf)
     averages = np.nanmean(held_out.training, axis=0)
     average = np.where(measured & np.isfinite(averages), averages, -np.inf)
-    picks = [portfolio[:1], [int(np.argmax(average))], portfolio, np.argsort(-predicted)[:3].tolist()]
+    by_average, by_prediction = (np.argsort(-scores)[:3].tolist() for scores in (average, predicted))
+    picks = [portfolio[:1], by_average[:1], portfolio, by_average, by_prediction]
     best = np.nanmax(truth)
     return np.array([best - np.nanmax(truth[pick]) for pick in picks])
 
