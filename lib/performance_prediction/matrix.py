@@ -107,8 +107,9 @@ def fit_effects(cells: Sequence[Cell], importance: Mapping[str, float] | None = 
     """
     names = sorted({cell.data_set for cell in cells})
     pairs = sorted({cell.pair for cell in cells})
-    row = np.array([names.index(cell.data_set) for cell in cells])
-    column = np.array([pairs.index(cell.pair) for cell in cells])
+    row_of, column_of = ({key: i for i, key in enumerate(keys)} for keys in (names, pairs))
+    row = np.array([row_of[cell.data_set] for cell in cells])
+    column = np.array([column_of[cell.pair] for cell in cells])
     set_weights = family_weights({cell.data_set: cell.family for cell in cells})
     factors = importance or {}
     weights = np.array([set_weights[cell.data_set] * factors.get(cell.data_set, 1.0) for cell in cells])
@@ -131,19 +132,27 @@ def family_weights(families: Mapping[str, str]) -> dict[str, float]:
 
 
 def _least_squares(row: Ints, column: Ints, quality: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Row effects and column effects of the smallest weighted least-squares solution, by its normal equations: their size
+    is that of the effects, not of the cells."""
     n_rows, n_columns = int(row.max()) + 1, int(column.max()) + 1
-    root = np.sqrt(weights)
-    design = np.zeros((len(quality), n_rows + n_columns))
-    design[np.arange(len(quality)), row] = root
-    design[np.arange(len(quality)), n_rows + column] = root
-    centre = np.average(quality, weights=weights)
-    solution = np.asarray(np.linalg.lstsq(design, root * (quality - centre), rcond=None)[0], dtype=np.float64)
+    shared = np.zeros((n_rows, n_columns))
+    np.add.at(shared, (row, column), weights)
+    normal = np.block([[np.diag(shared.sum(axis=1)), shared], [shared.T, np.diag(shared.sum(axis=0))]])
+    centre = float(np.average(quality, weights=weights))
+    weighted = weights * (quality - centre)
+    target = np.concatenate([np.bincount(row, weighted, n_rows), np.bincount(column, weighted, n_columns)])
+    solution = np.linalg.pinv(normal, rcond=1e-10, hermitian=True) @ target
     return solution[:n_rows] + centre, solution[n_rows:]
 
 
 def _component_count(row: Ints, column: Ints) -> int:
-    group = np.arange(int(row.max()) + 1)
-    for members in (row[column == c] for c in range(int(column.max()) + 1)):
-        joined = np.unique(group[members])
-        group[np.isin(group, joined)] = joined[0]
-    return len(np.unique(group))
+    """Connected groups of rows: the smallest label spreads over shared columns until nothing changes."""
+    shared = np.zeros((int(row.max()) + 1, int(column.max()) + 1), dtype=bool)
+    shared[row, column] = True
+    labels = np.arange(len(shared))
+    while True:
+        of_column = np.where(shared, labels[:, None], len(shared)).min(axis=0)
+        spread = np.where(shared, of_column, len(shared)).min(axis=1)
+        if (spread == labels).all():
+            return len(np.unique(labels))
+        labels = spread

@@ -71,7 +71,8 @@ class FamilyResiduals:
 
     def _quantile(self, scores: Floats) -> float:
         sizes = Counter(self.families)
-        weights = np.array([1 / (self.n_families * sizes[family]) for family in self.families])
+        n_families = len(sizes)
+        weights = np.array([1 / (n_families * sizes[family]) for family in self.families])
         order = np.argsort(scores)
         reached = np.cumsum(weights[order])
         position = int(np.searchsorted(reached, COVERAGE - 1e-12))
