@@ -40,7 +40,7 @@ def plan_summary(plan: Plan) -> str:
     features = sum(plan.features_s.values())
     source = "from runs on this kind of machine" if plan.measured_rates else "by rule of thumb"
     return (
-        f"{len(plan.cells)} cells: {parts}; about {readable_seconds(plan.estimated_s)} to run "
+        f"{len(plan.cells)} cell{'s' if len(plan.cells) != 1 else ''}: {parts}; about {readable_seconds(plan.estimated_s)} to run "
         f"({readable_seconds(features)} of it for features; {source})"
     )
 

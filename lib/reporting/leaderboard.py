@@ -69,8 +69,11 @@ def leaderboard(
     of_this = [record for record in records if record.data_set.name == data_set]
     if not of_this:
         known = sorted({record.data_set.name for record in records})
-        hint = unknown_name("data set", data_set, known) if known else "there are no runs yet"
-        raise TooLittleDataError(f"no runs of '{data_set}': {hint}; see `zoo.py run`")
+        if not known:
+            raise TooLittleDataError(
+                f"no runs of '{data_set}': there are no runs yet, `zoo.py run` makes them"
+            )
+        raise TooLittleDataError(f"there are no runs of it: {unknown_name('data set', data_set, known)}")
     rows = _rows(of_this, epoch)
     if not rows and any(record.status == "finished" for record in of_this):
         raise TooLittleDataError(
