@@ -83,7 +83,7 @@ def train(
         return
     click.echo(
         f"trained on {len(evidence.runs)} runs ({len(evidence.cells)} cells) of {len(evidence.data_sets)} data sets with "
-        f"{len(booster.features)} features; chosen: departures in {setting.scale}, depth {setting.depth}, {setting.iterations} trees"
+        f"{len(booster.features)} features; chosen: departures in {setting.scale}, depth {setting.depth}, {setting.iterations} trees, descriptions {'read' if setting.text else 'not read'}"
     )
     _say(evidence.left_out)
     for file in files:

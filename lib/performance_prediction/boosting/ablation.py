@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lib.performance_prediction.boosting.booster import BoosterSetting, CatBoostPredictor
 from lib.performance_prediction.boosting.contract import Facts
@@ -34,14 +34,14 @@ def ablate(
     seed: int = 0,
     on_step: OnStep | None = None,
 ) -> Ablation:
-    """CatBoost of one setting without one group of features at a time, judged as the whole one in the first line is."""
+    """CatBoost of one setting, descriptions read, without one group of features at a time; the first line leaves nothing out."""
     lines, skipped = [], []
     for name, groups in ABLATIONS.items():
         reason = _nothing_to_leave_out(name, facts, evidence)
         if reason:
             skipped.append(reason)
             continue
-        predictor = CatBoostPredictor(leave_out=groups, settings=(setting,))
+        predictor = CatBoostPredictor(leave_out=groups, settings=(replace(setting, text=True),))
         left_out = leave_families_out(evidence, facts, {name: predictor}, seed, on_step)
         lines.append(score_line(name, score_predictor(left_out, name)))
     return Ablation(tuple(lines), tuple(skipped))
