@@ -86,7 +86,8 @@ def _fitted(table: ScoreTable, name: str, seed: int, on_fold: OnFold | None) -> 
 
 def _used(completion: Completion, name: str) -> dict[str, float]:
     if isinstance(completion, BlendedCompletion):
-        return dict(completion.blend.weights)
+        corrected = {"catboost correction": 1.0} if completion.corrected else {}
+        return {**completion.blend.weights, **corrected}
     return {name if completion.held_out else "additive": 1.0}
 
 

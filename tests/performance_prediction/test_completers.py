@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from lib.performance_prediction.als.additive import fit_additive
+from lib.performance_prediction.als.boosted import boosted_correction
 from lib.performance_prediction.als.fold_in import condition_on_cells
 from lib.performance_prediction.als.gibbs import Draw, GibbsSettings, _draw_normals, _Side, _wishart, sample
 from lib.performance_prediction.als.hold_out import draw_folds, plan_folds
@@ -231,3 +232,26 @@ def test_encoder_places_known_features_where_they_were() -> None:
     places, encoder = known
     np.testing.assert_allclose(encoder.encode(features), places, atol=1e-9)
     assert np.isfinite(encoder.encode(pd.DataFrame({"kind": ["never seen"], "size": ["huge"]}))).all()
+
+
+def test_correction_learns_what_features_tell_and_the_blend_missed() -> None:
+    rng = np.random.default_rng(0)
+    kind = np.repeat(["soft", "hard"], 30)
+    truth = np.clip(0.5 + 0.1 * (kind == "hard")[:, None] + 0.01 * rng.standard_normal((60, 60)), 0, 1)
+    seen = np.where(rng.random(truth.shape) < 0.15, truth, np.nan)
+    table = table_of(seen, pd.DataFrame({"kind": kind}))
+    flat, spread = np.full(truth.shape, 0.55), np.full(truth.shape, 0.05)
+    held_out = HeldOut(np.where(np.isfinite(seen), flat, np.nan), np.where(np.isfinite(seen), spread, np.nan))
+    correction = boosted_correction(table, flat, spread, held_out, 0)
+    assert correction is not None
+    missing = np.isnan(seen)
+    assert np.abs(correction.mean - truth)[missing].mean() < 0.5 * np.abs(flat - truth)[missing].mean()
+    np.testing.assert_array_equal(correction.mean[~missing], flat[~missing])
+
+
+def test_correction_of_pure_noise_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    seen = np.where(rng.random((60, 60)) < 0.15, rng.uniform(0, 1, (60, 60)), np.nan)
+    flat, spread = np.full(seen.shape, 0.5), np.full(seen.shape, 0.3)
+    held_out = HeldOut(np.where(np.isfinite(seen), flat, np.nan), np.where(np.isfinite(seen), spread, np.nan))
+    assert boosted_correction(table_of(seen), flat, spread, held_out, 0) is None

@@ -136,6 +136,17 @@ def test_on_permuted_entries_nothing_beats_the_global_mean(name: str) -> None:
     assert np.mean(gains) < 0.001
 
 
+def test_correction_by_catboost_does_not_leak_on_a_sparse_permuted_table() -> None:
+    rng = np.random.default_rng(0)
+    _, truth = planted(40, 50)
+    shuffled = rng.permutation(truth.ravel()).reshape(truth.shape)
+    seen = np.where(rng.random(truth.shape) < 0.15, shuffled, np.nan)
+    hidden = np.isnan(seen)
+    mean = COMPLETERS["stack"]().fit(table_of(seen)).mean
+    trivial = np.abs(np.nanmean(seen) - shuffled)[hidden].mean()
+    assert trivial - np.abs(mean - shuffled)[hidden].mean() < 0.001
+
+
 def test_features_reach_a_row_in_which_nothing_was_measured() -> None:
     rng = np.random.default_rng(0)
     level = rng.uniform(0.2, 0.8, 40)

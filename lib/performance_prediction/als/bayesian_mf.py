@@ -17,6 +17,8 @@ from lib.performance_prediction.table import COMPLETERS, Completer, Completion, 
 SMALLEST_RANK, LARGEST_RANK = 20, 60
 RANK_PER_CELL = 0.6  # factors a side for each measured cell a row-and-column has
 SWEEP_BUDGET_S = 0.09  # a sweep's estimated time, beyond which the rank is lowered
+QUICK_SWEEP_S = 0.002  # below it a longer chain costs next to nothing, and takes about 2 % off the error
+LONG_CHAIN, SHORT_CHAIN = 360, 120  # draws kept
 DRAWS_FOR_NEW_ROWS = 16
 CHOICE_RANK = 10
 
@@ -28,7 +30,7 @@ class BayesianMf(Completer):
     scale: ScaleName | None = None
     rank: int | None = None
     burn_in: int = 60
-    kept: int = 120
+    kept: int | None = None
 
     def tuned(self, table: ScoreTable, seed: int = 0) -> BayesianMf:
         """See `Completer.tuned`: fixes the scale by short chains on hidden cells."""
@@ -42,7 +44,7 @@ class BayesianMf(Completer):
 
     def shortened(self) -> BayesianMf:
         """The same model with half the chain: for the many fits of cross-validation."""
-        return replace(self, burn_in=self.burn_in * 2 // 3, kept=self.kept // 2)
+        return replace(self, burn_in=self.burn_in * 2 // 3, kept=SHORT_CHAIN // 2)
 
     def of_half_rank(self) -> BayesianMf:
         """The same model with half the factors: better where cells are fewer than they seem."""
@@ -59,9 +61,11 @@ class BayesianMf(Completer):
         scale = ScoreScale.fit(settings.scale, table.values)
         rows, encoder = _side(table.rows, table.row_features)
         columns, _ = _side(table.columns, table.column_features)
-        posterior = _Posterior(scale, encoder, settings.kept, table.values.shape)
         rank = min(settings.rank or affordable_rank(table), max(min(table.values.shape) - 1, 1))
-        chain = GibbsSettings(rank, settings.burn_in, settings.kept)
+        quick = _sweep_seconds(len(table.rows), len(table.columns), rank) < QUICK_SWEEP_S
+        kept = settings.kept or (LONG_CHAIN if quick else SHORT_CHAIN)
+        posterior = _Posterior(scale, encoder, kept, table.values.shape)
+        chain = GibbsSettings(rank, settings.burn_in, kept)
         sample(scale.forward(table.values), rows, columns, chain, seed, posterior.add)
         return posterior.completion()
 

@@ -2,7 +2,8 @@
 
 Each member predicts the same hidden cells; non-negative least squares over these predictions gives the weights (Breiman
 1996, "Stacked regressions"), each cell weighing by how sure the best member is of it. The blend is used only where it
-beats the best member on hidden cells under weights that did not see them; otherwise that member stands alone.
+beats the best member on hidden cells under weights that did not see them; otherwise that member stands alone. On sparse
+tables CatBoost may correct what is left (see `boosted`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from scipy.optimize import nnls
 from lib.performance_prediction.als.additive import Additive
 from lib.performance_prediction.als.bayesian_mf import BayesianMf
 from lib.performance_prediction.als.biased_als import BiasedAls
+from lib.performance_prediction.als.boosted import Correction, boosted_correction
 from lib.performance_prediction.als.fold_in import SMALLEST_SPREAD
 from lib.performance_prediction.als.hold_out import OnFold, draw_folds, hold_out_predictions
 from lib.performance_prediction.als.knn import NearestNeighbours
@@ -48,10 +50,15 @@ class BlendedCompletion(Completion):
         self.parts = parts
         self.blend = blend
         self.held_out = held_out
+        self.corrected = False
         names = list(parts)
         self.mean, self.spread = blended(
             [parts[name].mean for name in names], [parts[name].spread for name in names], self._weights()
         )
+
+    def correct(self, correction: Correction) -> None:
+        """Takes over a correction of the table's own cells; new rows are answered by the members alone."""
+        self.mean, self.held_out, self.corrected = correction.mean, correction.held_out, True
 
     def _weights(self) -> list[float]:
         return [self.blend.weights[name] for name in self.parts]
@@ -143,10 +150,13 @@ class Stack(Completer):
         blend = choose_weights(table, held_out, seed)
         parts = {name: members[name].fit(table, seed) for name in blend.weights}
         hidden = [held_out[name] for name in parts]
-        mean, spread = blended(
-            [h.mean for h in hidden], [h.spread for h in hidden], list(blend.weights.values())
-        )
-        return BlendedCompletion(parts, blend, HeldOut(mean, spread))
+        weights = list(blend.weights.values())
+        told = HeldOut(*blended([h.mean for h in hidden], [h.spread for h in hidden], weights))
+        completion = BlendedCompletion(parts, blend, told)
+        correction = boosted_correction(table, completion.mean, completion.spread, told, seed)
+        if correction:
+            completion.correct(correction)
+        return completion
 
 
 def tuned_members(table: ScoreTable, seed: int) -> dict[str, Completer]:
