@@ -24,6 +24,8 @@ def logme(features: Floats, labels: Ints) -> float:
     point for α and β written in the singular values of the features (You et al. 2022, "Ranking and tuning").
     """
     left, singular, _ = np.linalg.svd(np.asarray(features, float), full_matrices=False)
+    known = singular > 1e-9 * max(singular[0], 1e-9)
+    left, singular = left[:, known], singular[known]
     targets = _indicators(labels)
     return float(
         np.mean([_evidence(left.T @ y, float(y @ y), singular**2, features.shape) for y in targets.T])
@@ -110,7 +112,8 @@ def parc(features: Floats, labels: Ints, dimensions: int = _PARC_DIMENSIONS) -> 
 
     below = np.tril_indices(len(labels), k=-1)
     of_features = _unlikeness(principal_components(features, dimensions))[below]
-    of_labels = _unlikeness(_indicators(labels))[below]
+    # Pairs of images with labels alike are ties, whatever the last digit says.
+    of_labels = _unlikeness(_indicators(labels))[below].round(9)
     if np.ptp(of_features) < 1e-12 or np.ptp(of_labels) < 1e-12:
         return 0.0
     return float(spearmanr(of_features, of_labels).statistic)
@@ -147,8 +150,12 @@ def principal_components(features: Floats, dimensions: int) -> Floats:
     if features.shape[1] <= dimensions:
         return np.asarray(features, float)
     centred = features - features.mean(axis=0)
-    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
-    return (left * singular)[:, :dimensions]
+    if len(centred) > centred.shape[1]:
+        axes = np.linalg.eigh(centred.T @ centred)[1]
+        return centred @ axes[:, ::-1][:, :dimensions]
+    # A few hundred images of a thousand features: their inner products are the smaller problem.
+    variances, axes = np.linalg.eigh(centred @ centred.T)
+    return (axes * np.sqrt(np.maximum(variances, 0.0)))[:, ::-1][:, :dimensions]
 
 
 def _indicators(labels: Ints) -> Floats:

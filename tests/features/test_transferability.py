@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import multivariate_normal, spearmanr
 
-from lib.features.transferability import gbc, h_score, leep, logme, nce, parc
+from lib.features.transferability import gbc, h_score, leep, logme, nce, parc, principal_components
 
 LABELS = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2])
 
@@ -82,7 +82,8 @@ def test_parc_is_spearmans_correlation_of_the_lower_triangles() -> None:
     given = features()
     one_hot = np.eye(3)[LABELS]
     below = np.tril_indices(len(LABELS), -1)
-    expected = spearmanr((1 - np.corrcoef(given))[below], (1 - np.corrcoef(one_hot))[below]).statistic
+    of_labels = (1 - np.corrcoef(one_hot))[below].round(9)
+    expected = spearmanr((1 - np.corrcoef(given))[below], of_labels).statistic
     assert parc(given, LABELS) == pytest.approx(expected)
 
 
@@ -114,6 +115,14 @@ def test_leep_is_the_mean_log_of_its_double_sum() -> None:
 def test_leep_of_certain_answers_is_nce() -> None:
     source = np.array([0, 0, 1, 1, 1, 2, 2, 2, 0, 1, 2, 2])
     assert leep(np.eye(3)[source], LABELS) == pytest.approx(nce(source, LABELS))
+
+
+@pytest.mark.parametrize("width", [7, 40])
+def test_principal_components_are_those_of_scikit_learn_up_to_sign(width: int) -> None:
+    from sklearn.decomposition import PCA
+
+    given = features(width=width)
+    assert np.abs(principal_components(given, 5)) == pytest.approx(np.abs(PCA(5).fit_transform(given)))
 
 
 @pytest.mark.parametrize("score", [logme, h_score, gbc, parc])
