@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lib.errors import RecordError
-from lib.records.schema import DataSetFacts, RunRecord, columns_of_epochs
+from lib.records.schema import DataSetFacts, RunRecord, columns_of_classes, columns_of_epochs
 
 FACTS_FILE = "dataset.json"
 
@@ -124,9 +124,11 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def _compact_json(record: RunRecord) -> str:
-    """JSON with floats to 5 significant digits and epochs as columns: a thousand records stay small in git."""
-    values = record.model_dump(mode="json", exclude_none=True, exclude={"epochs"})
-    values["epochs"] = columns_of_epochs(record.epochs)
+    """JSON with floats to 5 significant digits, curves as columns, defaults left out: thousands of records fit into git."""
+    values = record.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"epochs"})
+    values = {"schema_version": record.schema_version, **values, "epochs": columns_of_epochs(record.epochs)}
+    if record.final and record.final.per_class:
+        values["final"]["per_class"] = columns_of_classes(record.final.per_class)
     return json.dumps(_rounded(values), separators=(",", ":"), ensure_ascii=False) + "\n"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lib.errors import RecordError
-from lib.records import DataSetFacts, RecordStore, read_record
+from lib.records import DataSetFacts, FinalMetrics, RecordStore, read_record
 from tests.records.factory import make_record
 
 
@@ -25,6 +25,14 @@ def test_epochs_survive_as_columns_also_where_a_metric_is_missing(tmp_path: Path
     again = read_record(RecordStore(tmp_path).write(record))
     assert [set(e.test) for e in again.epochs] == [set(e.test) for e in record.epochs]
     assert again.epochs[0].validation == {"accuracy": 0.5}
+
+
+def test_metrics_a_class_survive_as_columns(tmp_path: Path) -> None:
+    record = make_record()
+    per_class = {"a": {"f1": 0.5, "support": 3.0}, "class": {"f1": 0.25}}
+    final = FinalMetrics(metrics={"accuracy": 0.8}, per_class=per_class)
+    again = read_record(RecordStore(tmp_path).write(record.model_copy(update={"final": final})))
+    assert again.final is not None and again.final.per_class == per_class
 
 
 def test_columns_of_different_lengths_are_a_broken_record(tmp_path: Path) -> None:
