@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # matrices are tiny here: threads cost more than they bring
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -54,26 +55,32 @@ class FamilyResiduals:
         """Lower and upper ends, (n_pairs,) each, clipped to [0, 1]; [0, 1] itself with too few families."""
         if not self.supports_interval:
             return np.zeros(len(pairs)), np.ones(len(pairs))
-        scales = self.scales(self.pairs)
-        half_width = self._quantile(self.errors / scales) * self.scales(pairs)
+        half_width = self._scaled_quantile * self.scales(pairs)
         return np.clip(predicted - half_width, 0, 1), np.clip(predicted + half_width, 0, 1)
 
     def scales(self, pairs: Sequence[Pair]) -> Floats:
         """Typical error of each pair, (n_pairs,): its own mean error, shrunk towards that of all cells."""
-        overall = float(self.errors.mean())
-        totals: Counter[Pair] = Counter()
-        counts: Counter[Pair] = Counter()
-        for pair, error in zip(self.pairs, self.errors.tolist(), strict=True):
-            totals[pair] += error  # type: ignore[assignment]
-            counts[pair] += 1
-        shrunk = [(totals[p] + PRIOR_CELLS * overall) / (counts[p] + PRIOR_CELLS) for p in pairs]
-        return np.maximum(shrunk, SMALLEST_SCALE)
+        return np.array([self._shrunk.get(pair, self._overall) for pair in pairs])
 
-    def _quantile(self, scores: Floats) -> float:
+    @cached_property
+    def _overall(self) -> float:
+        return max(float(self.errors.mean()), SMALLEST_SCALE)
+
+    @cached_property
+    def _shrunk(self) -> dict[Pair, float]:
+        own: dict[Pair, list[float]] = defaultdict(list)
+        for pair, error in zip(self.pairs, self.errors.tolist(), strict=True):
+            own[pair].append(error)
+        return {
+            pair: max((sum(e) + PRIOR_CELLS * self._overall) / (len(e) + PRIOR_CELLS), SMALLEST_SCALE)
+            for pair, e in own.items()
+        }
+
+    @cached_property
+    def _scaled_quantile(self) -> float:
+        scores = self.errors / self.scales(self.pairs)
         sizes = Counter(self.families)
-        n_families = len(sizes)
-        weights = np.array([1 / (n_families * sizes[family]) for family in self.families])
+        weights = np.array([1 / (len(sizes) * sizes[family]) for family in self.families])
         order = np.argsort(scores)
-        reached = np.cumsum(weights[order])
-        position = int(np.searchsorted(reached, COVERAGE - 1e-12))
+        position = int(np.searchsorted(np.cumsum(weights[order]), COVERAGE - 1e-12))
         return float(scores[order][min(position, len(scores) - 1)])

@@ -92,12 +92,13 @@ def leave_families_out(
 def score_predictor(left_out: Sequence[LeftOutSet], name: str) -> PredictorScore:
     """The scores of one predictor over all left-out sets."""
     residuals = residuals_of(left_out, name)
+    others = {family: residuals.without(family) for family in {entry.family for entry in left_out}}
     covered, widths = [], []
     for entry in left_out:
-        low, high = residuals.without(entry.family).interval(entry.predicted[name], entry.pairs)
+        low, high = others[entry.family].interval(entry.predicted[name], entry.pairs)
         covered.append(float(np.mean((low <= entry.truth) & (entry.truth <= high))))
         widths.append(float(np.mean(high - low)))
-    usable = residuals.without(left_out[0].family).supports_interval
+    usable = others[left_out[0].family].supports_interval
     by_set = {e.data_set: float(np.abs(e.predicted[name] - e.truth).mean()) for e in left_out}
     mae = _family_mean(left_out, list(by_set.values()))
     assert mae is not None
