@@ -178,6 +178,32 @@ def run(settings: Settings, request: Request, skip_failed: bool, dry_run: bool, 
         raise click.exceptions.Exit(EXIT_SOME_FAILED)
 
 
+@zoo.command()
+@weights_options
+@click.option("--dataset", "data_sets", multiple=True, required=True, help="As for `run`: lists, views, all.")
+@click.option("--again", is_flag=True, help="Probe anew what has landmarks already.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def probe(settings: Settings, data_sets: tuple[str, ...], again: bool, as_json: bool) -> None:
+    """Landmarks of data sets that have runs (linear probe, 1-NN, transferability), kept for `recommend.py --probe`."""
+    from lib.benchmark.landmarking import fill_landmarks
+    from lib.benchmark.run import require_writable
+    from lib.benchmark.selection import find_data_sets
+    from lib.records import RecordStore
+
+    require_writable(settings.runs_dir)
+    loaded, left_out = find_data_sets(data_sets, settings)
+    _warn(left_out)
+    store, done = RecordStore(settings.runs_dir), []
+    for place, data_set in enumerate(loaded, 1):
+        one = fill_landmarks(data_set, store, settings, again=again)
+        done.append(one)
+        _warn(one.warnings)
+        count = f", {len(one.landmarks)} landmarks" if one.landmarks else ""
+        click.echo(f"[{place}/{len(loaded)}] {one.data_set}: {one.state}{count}", err=as_json)
+    if as_json:
+        echo_json([asdict(one) for one in done])
+
+
 def _show_summary(records: tuple[RunRecord, ...]) -> None:
     """A leaderboard of the new records for each data set, and what went wrong."""
     from lib.reporting.leaderboard import leaderboard, leaderboard_table, title_of, troubles

@@ -51,8 +51,9 @@ def run_sweep(
     to_run = (planned.cell for planned in plan.cells if planned.to_run)
     for group, cells in groupby(to_run, key=lambda cell: cell.group):
         bench = Bench(data_sets[group[:2]], group[2], settings)
-        warnings += _write_facts(bench.data_set, store)
+        warnings += write_facts(bench.data_set, store)
         records += _run_group(cells, bench, store, listener)
+        warnings += write_landmarks(bench, store)
     return Sweep(tuple(records), tuple(dict.fromkeys(warnings)))
 
 
@@ -93,7 +94,7 @@ def _reason(planned: PlannedCell) -> str:
     return planned.reason or "incompatible"
 
 
-def _write_facts(data_set: DataSet, store: RecordStore) -> list[str]:
+def write_facts(data_set: DataSet, store: RecordStore) -> list[str]:
     """The card and the meta-features of a data set, once; a problem with them is no reason not to train."""
     from lib.features.meta import data_set_facts
 
@@ -104,6 +105,22 @@ def _write_facts(data_set: DataSet, store: RecordStore) -> list[str]:
         store.write_facts(data_set_facts(data_set))
     except Exception as error:
         return [f"{data_set.name}: meta-features were not written: {reason_of(error)}"]
+    return []
+
+
+def write_landmarks(bench: Bench, store: RecordStore) -> list[str]:
+    """Landmarks with the bench's backbone where its features are at hand: they cost a second then."""
+    from lib.benchmark.landmarking import fill_landmarks
+    from lib.zoo.probing import PROBES, has_features, unprobeable
+
+    data_set, settings = bench.data_set, bench.settings
+    if bench.backbone_name not in PROBES or settings.weights == "random" or unprobeable(data_set):
+        return []
+    try:
+        if has_features(data_set, bench.backbone, settings):
+            fill_landmarks(data_set, store, settings, [bench.backbone_name])
+    except Exception as error:
+        return [f"{data_set.name}: landmarks were not written: {reason_of(error)}"]
     return []
 
 

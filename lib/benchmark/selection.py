@@ -76,12 +76,7 @@ def select(request: Request, settings: Settings) -> Selection:
     """
     left_out: list[str] = []
     problems = _wrong_heads(names_of(request.heads))
-    data_sets = _collected(
-        *_wanted(request.data_sets, lambda: folders_of(settings)),
-        lambda spec: load_data_set(spec, settings),
-        problems,
-        left_out,
-    )
+    data_sets = _data_sets(request.data_sets, settings, problems, left_out)
     backbones = _backbones(request, settings, problems, left_out)
     if problems:
         raise CvAutomlError("\n       ".join(problems))
@@ -89,10 +84,29 @@ def select(request: Request, settings: Settings) -> Selection:
         raise CvAutomlError(_nothing("data set", settings, left_out))
     if not backbones:
         raise CvAutomlError(_nothing("backbone", settings, left_out))
-    # A set may have been given by name and by path.
-    distinct = {(one.name, one.fingerprint): one for one in data_sets}.values()
-    chosen = tuple(ChosenDataSet(one, one.info()) for one in distinct)
+    chosen = tuple(ChosenDataSet(one, one.info()) for one in data_sets)
     return Selection(request, chosen, tuple(backbones), tuple(left_out))
+
+
+def find_data_sets(given: tuple[str, ...], settings: Settings) -> tuple[list[DataSet], tuple[str, ...]]:
+    """The data sets of a request alone, each once, and a sentence for each that `all` could not take; raises as `select` does."""
+    problems: list[str] = []
+    left_out: list[str] = []
+    found = _data_sets(given, settings, problems, left_out)
+    if problems:
+        raise CvAutomlError("\n       ".join(problems))
+    if not found:
+        raise CvAutomlError(_nothing("data set", settings, left_out))
+    return found, tuple(left_out)
+
+
+def _data_sets(
+    given: tuple[str, ...], settings: Settings, problems: list[str], left_out: list[str]
+) -> list[DataSet]:
+    names, named = _wanted(given, lambda: folders_of(settings))
+    loaded = _collected(names, named, lambda spec: load_data_set(spec, settings), problems, left_out)
+    # A set may have been given by name and by path.
+    return list({(one.name, one.fingerprint): one for one in loaded}.values())
 
 
 def _wanted(given: Sequence[str], everything: Callable[[], list[str]]) -> tuple[list[str], set[str]]:
