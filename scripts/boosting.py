@@ -117,7 +117,7 @@ def evaluate(
     """Leave every data set out once, relatives with it: error, ranking, regret, coverage beside the rivals. Trains the model too."""
     from rich.console import Console
 
-    from lib.performance_prediction.boosting.booster import CatBoostPredictor
+    from lib.performance_prediction.boosting.booster import CatBoostPredictor, ProbedCatBoostPredictor
     from lib.performance_prediction.boosting.evaluate import evaluate as judge_all
     from lib.performance_prediction.boosting.files import save_booster
     from lib.performance_prediction.boosting.judgement import save_judgement
@@ -127,13 +127,18 @@ def evaluate(
     evidence, facts = _evidence(settings, epoch, domain, task)
     with Console(stderr=True).status("training on every run …") as status:
         booster = CatBoostPredictor().fit(evidence, facts, seed)
+        boosters = [
+            booster,
+            *([ProbedCatBoostPredictor().fit(evidence, facts, seed)] if _probed(facts) else []),
+        ]
         ablated = booster.setting if ablation else None
         judgement = judge_all(
             evidence, facts, seed, ablated, lambda family: status.update(f"without {family} …")
         )
     files: list[Path] = []
     writing(settings.out_dir, lambda: files.append(save_judgement(judgement, settings.out_dir, domain)))
-    writing(settings.out_dir, lambda: files.extend(save_booster(booster, evidence, settings.out_dir)))
+    for trained in boosters:
+        writing(settings.out_dir, lambda b=trained: files.extend(save_booster(b, evidence, settings.out_dir)))  # type: ignore[misc]
     if as_json:
         echo_json(
             {
@@ -212,6 +217,10 @@ def _evidence(
     for entry in [*broken, *broken_facts]:
         click.echo(f"note: skipped {entry.path}: {entry.reason}", err=True)
     return gather_evidence(records, epoch, domain, task, settings.related_data_sets), facts
+
+
+def _probed(facts: dict[str, DataSetFacts]) -> bool:
+    return any(entry.landmarks for entry in facts.values())
 
 
 def _booster(evidence: Evidence, facts: dict[str, DataSetFacts], settings: Settings, seed: int) -> Booster:

@@ -10,9 +10,15 @@ import numpy as np
 
 import lib.performance_prediction.boosting.rivals  # noqa: F401  registers the rivals
 from lib.errors import TooLittleDataError
-from lib.performance_prediction.boosting.contract import SET_PREDICTORS, FittedSetPredictor
+from lib.performance_prediction.boosting.contract import (
+    CATBOOST,
+    CATBOOST_PROBED,
+    ROW_MODEL,
+    SET_PREDICTORS,
+    FittedSetPredictor,
+)
 from lib.performance_prediction.boosting.family_intervals import FamilyResiduals
-from lib.performance_prediction.boosting.judgement import CATBOOST, ROW_MODEL, Judgement, load_judgement
+from lib.performance_prediction.boosting.judgement import Judgement, load_judgement
 from lib.performance_prediction.evidence import Evidence, Pair
 from lib.performance_prediction.matrix import quality_matrix
 from lib.recommendation.answer import Basis
@@ -68,12 +74,7 @@ def estimate_pairs(
             judgement = judge_rivals(evidence, facts)
         except TooLittleDataError:
             judgement = None
-    name = judgement.used if judgement else "additive"
-    reason = (
-        judgement.reason
-        if judgement
-        else "too few unrelated data sets to judge a predictor: pair means answer"
-    )
+    name, reason = _answering(judgement, new)
     fitted = _fitted(name, evidence, facts, out_dir)
     residuals = judgement.residuals(name) if judgement else None
     estimates = [
@@ -84,16 +85,25 @@ def estimate_pairs(
     return Estimates(tuple(ranked), name, reason, judgement, models_not_judged=saved is None)
 
 
+def _answering(judgement: Judgement | None, new: DataSetFacts) -> tuple[str, str]:
+    """The predictor judged best in the regime of use, and why: with landmarks only for a folder that has them."""
+    if judgement is None:
+        return "additive", "too few unrelated data sets to judge a predictor: pair means answer"
+    if new.landmarks:
+        return judgement.used_probed, judgement.reason_probed
+    return judgement.used, judgement.reason
+
+
 def _fitted(
     name: str, evidence: Evidence, facts: Mapping[str, DataSetFacts], out_dir: Path
 ) -> FittedSetPredictor:
     if name == ROW_MODEL:
         import lib.performance_prediction.boosting.row_model  # registers it
-    if name == CATBOOST:
+    if name in (CATBOOST, CATBOOST_PROBED):
         import lib.performance_prediction.boosting.booster  # noqa: F401  registers CatBoost
         from lib.performance_prediction.boosting.files import load_booster
 
-        if loaded := load_booster(out_dir, evidence):
+        if loaded := load_booster(out_dir, evidence, probed=name == CATBOOST_PROBED):
             return loaded
     return SET_PREDICTORS[name]().fit(evidence, facts)
 

@@ -9,7 +9,12 @@ import pytest
 
 from lib.errors import TooLittleDataError
 from lib.performance_prediction.boosting.ablation import ablate
-from lib.performance_prediction.boosting.booster import BoosterSetting, CatBoostPredictor, fit_booster
+from lib.performance_prediction.boosting.booster import (
+    BoosterSetting,
+    CatBoostPredictor,
+    ProbedCatBoostPredictor,
+    fit_booster,
+)
 from lib.performance_prediction.boosting.explain import explain_model, explain_set
 from lib.performance_prediction.boosting.features import FEATURE_GROUPS, feature_frame, pair_facts
 from lib.performance_prediction.boosting.files import booster_stem, load_booster, save_booster
@@ -22,7 +27,7 @@ from tests.performance_prediction.synthetic_zoo import data_set_info, facts_of, 
 RUNS, FACTS = zoo_runs(10, seeds=2)
 EVIDENCE = gather_evidence(RUNS)
 SETTING = BoosterSetting("quality", 2, 60)
-BOOSTER = fit_booster(EVIDENCE, FACTS, SETTING)
+BOOSTER = fit_booster(EVIDENCE, FACTS, SETTING, leave_out=("landmarks",))
 DARK, BRIGHT = (facts_of(data_set_info("new"), brightness) for brightness in (0.02, 0.98))
 
 
@@ -71,6 +76,18 @@ def test_a_group_left_out_takes_its_columns_with_it() -> None:
     for group in FEATURE_GROUPS:
         assert set(feature_frame(row, leave_out=[group])) <= whole
     assert "description" not in feature_frame(row, leave_out=["text"])
+
+
+def test_only_the_probed_predictor_looks_at_landmarks() -> None:
+    facts = {
+        name: f.model_copy(update={"landmarks": {"handcrafted.logme": 0.1 * i}})
+        for i, (name, f) in enumerate(FACTS.items())
+    }
+    small = (BoosterSetting("quality", 2, 5),)
+    plain = CatBoostPredictor(settings=small).fit(EVIDENCE, facts)
+    probed = ProbedCatBoostPredictor(settings=small).fit(EVIDENCE, facts)
+    assert "landmark_handcrafted.logme" not in plain.features
+    assert "landmark_handcrafted.logme" in probed.features
 
 
 def test_a_saved_model_says_the_same(tmp_path: Path) -> None:

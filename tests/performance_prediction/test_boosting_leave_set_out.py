@@ -114,6 +114,13 @@ def test_too_few_families_give_the_whole_range_instead_of_a_promise() -> None:
     assert (low[0], high[0]) == (0, 1)
 
 
+def test_landmarks_are_used_only_for_folders_that_have_them() -> None:
+    lines = [line("additive", 0.05), line("catboost", 0.06), line("catboost_probed", 0.02)]
+    assert choose(lines, ["additive"])[0] == "catboost_probed"
+    unprobed = [entry for entry in lines if entry.name != "catboost_probed"]
+    assert choose(unprobed, ["additive"])[0] == "additive"
+
+
 def line(name: str, mae: float, regret_1: float | None = 0.01) -> ScoreLine:
     return ScoreLine(
         name=name,

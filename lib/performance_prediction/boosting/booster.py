@@ -10,6 +10,8 @@ import numpy as np
 
 from lib.errors import TooLittleDataError
 from lib.performance_prediction.boosting.contract import (
+    CATBOOST,
+    CATBOOST_PROBED,
     SET_PREDICTORS,
     Facts,
     FittedSetPredictor,
@@ -60,7 +62,6 @@ class BoosterSetting:
 SETTINGS = (
     BoosterSetting("lift", 2, 60),
     BoosterSetting("lift", 2, 60, text=False),
-    BoosterSetting("lift", 2, 150, text=False),
     BoosterSetting("lift", 4, 120, text=False),
     BoosterSetting("quality", 2, 60),
 )
@@ -95,15 +96,15 @@ class Booster(FittedSetPredictor):
         return as_pool(self.frame(facts, pairs))
 
 
-@SET_PREDICTORS.register("catboost")
+@SET_PREDICTORS.register(CATBOOST)
 @dataclass(frozen=True)
 class CatBoostPredictor(SetPredictor):
     """CatBoost with settings chosen by leaving whole families out of the training evidence.
 
-    `leave_out`: groups of features not used (for ablation). `settings`: what is chosen from; one alone is simply used.
+    `leave_out`: groups of features not used; landmarks are not, because a folder that was not probed has none. `settings`: what is chosen from; one alone is simply used.
     """
 
-    leave_out: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ("landmarks",)
     settings: tuple[BoosterSetting, ...] = SETTINGS
 
     def fit(self, evidence: Evidence, facts: Facts, seed: int = 0) -> Booster:
@@ -126,6 +127,14 @@ class CatBoostPredictor(SetPredictor):
             if (cells := [cell for cell in evidence.cells if cell.family in fold])
         ]
         return float(np.mean(errors))
+
+
+@SET_PREDICTORS.register(CATBOOST_PROBED)
+@dataclass(frozen=True)
+class ProbedCatBoostPredictor(CatBoostPredictor):
+    """The same with landmarks among its features: for folders that were probed."""
+
+    leave_out: tuple[str, ...] = ()
 
 
 def fit_booster(

@@ -15,7 +15,8 @@ from lib.registry import Registry
 Floats = npt.NDArray[np.float64]
 Facts = Mapping[str, DataSetFacts]
 
-FEATURES_VERSION = 1  # of what CatBoost is told: models and judgements of another version are not used
+CATBOOST, CATBOOST_PROBED, ROW_MODEL = "catboost", "catboost_probed", "row_model"
+FEATURES_VERSION = 2  # of what CatBoost is told: models and judgements of another version are not used
 HIGHEST_CHANCE = 0.95
 
 

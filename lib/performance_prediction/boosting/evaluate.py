@@ -7,7 +7,7 @@ import lib.performance_prediction.boosting.rivals
 import lib.performance_prediction.boosting.row_model  # noqa: F401  the three register their predictors
 from lib.performance_prediction.boosting.ablation import Ablation, ablate
 from lib.performance_prediction.boosting.booster import BoosterSetting
-from lib.performance_prediction.boosting.contract import SET_PREDICTORS, Facts
+from lib.performance_prediction.boosting.contract import CATBOOST_PROBED, SET_PREDICTORS, Facts
 from lib.performance_prediction.boosting.judgement import Judgement, judge
 from lib.performance_prediction.boosting.leave_set_out import OnStep, leave_families_out
 from lib.performance_prediction.evidence import Evidence
@@ -24,7 +24,8 @@ def evaluate(
 
     `on_step(family)` is called before each family; without `ablated` there is no ablation. Raises TooLittleDataError with fewer than three families with meta-features.
     """
-    names = SET_PREDICTORS.names()
+    probed = any(facts[name].landmarks for name in evidence.data_sets if name in facts)
+    names = [name for name in SET_PREDICTORS.names() if probed or name != CATBOOST_PROBED]
     predictors = {name: SET_PREDICTORS[name]() for name in names}
     left_out = leave_families_out(evidence, facts, predictors, seed, on_step)
     ablation = Ablation((), ())

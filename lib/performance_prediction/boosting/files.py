@@ -46,14 +46,14 @@ class _SavedBooster(BaseModel):
     pairs: tuple[_SavedPair, ...]
 
 
-def booster_stem(folder: Path, task: str, domain: str | None) -> Path:
-    """Path of a booster's files without their ending."""
-    return folder / f"quality_{task}_{domain or 'all'}"
+def booster_stem(folder: Path, task: str, domain: str | None, probed: bool = False) -> Path:
+    """Path of a booster's files without their ending; `probed`: of the one that uses landmarks."""
+    return folder / f"quality_{'probed_' if probed else ''}{task}_{domain or 'all'}"
 
 
 def save_booster(booster: Booster, evidence: Evidence, folder: Path) -> list[Path]:
     """Writes `<stem>.cbm` and `<stem>.json`; returns their paths."""
-    stem = booster_stem(folder, evidence.task, evidence.domain)
+    stem = booster_stem(folder, evidence.task, evidence.domain, "landmarks" not in booster.leave_out)
     folder.mkdir(parents=True, exist_ok=True)
     trees, description = Path(f"{stem}.cbm"), Path(f"{stem}.json")
     temporary = trees.with_name(f".{trees.name}.tmp")
@@ -63,9 +63,9 @@ def save_booster(booster: Booster, evidence: Evidence, folder: Path) -> list[Pat
     return [trees, description]
 
 
-def load_booster(folder: Path, evidence: Evidence) -> Booster | None:
+def load_booster(folder: Path, evidence: Evidence, probed: bool = False) -> Booster | None:
     """The saved booster where it was trained on exactly this evidence with these features; else None."""
-    stem = booster_stem(folder, evidence.task, evidence.domain)
+    stem = booster_stem(folder, evidence.task, evidence.domain, probed)
     try:
         saved = _SavedBooster.model_validate_json(Path(f"{stem}.json").read_bytes())
     except (OSError, ValidationError):

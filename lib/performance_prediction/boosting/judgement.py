@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lib.performance_prediction.boosting.contract import FEATURES_VERSION, SET_PREDICTORS
+from lib.performance_prediction.boosting.contract import CATBOOST_PROBED, FEATURES_VERSION, SET_PREDICTORS
 from lib.performance_prediction.boosting.family_intervals import FamilyResiduals
 from lib.performance_prediction.boosting.leave_set_out import (
     LeftOutSet,
@@ -17,8 +17,6 @@ from lib.performance_prediction.boosting.leave_set_out import (
 )
 from lib.performance_prediction.evidence import Evidence, Pair
 from lib.records.store import write_atomically
-
-CATBOOST, ROW_MODEL = "catboost", "row_model"
 
 
 class _Frozen(BaseModel):
@@ -52,7 +50,8 @@ class LeftOutCell(_Frozen):
 class Judgement(_Frozen):
     """All predictors judged on the same left-out sets. `digest` names the runs it was made from.
 
-    `ablation`: CatBoost without one group of features each. `used`: the predictor that answers; `reason`: why that one.
+    `ablation`: CatBoost without one group of features each. `used`: the predictor that answers; `reason`: why that one;
+    `used_probed`, `reason_probed`: the same for a folder with landmarks.
     """
 
     digest: str
@@ -66,6 +65,8 @@ class Judgement(_Frozen):
     ablation: tuple[ScoreLine, ...] = ()
     skipped_ablations: tuple[str, ...] = ()
     used: str
+    used_probed: str
+    reason_probed: str
     reason: str
     cells: tuple[LeftOutCell, ...]
 
@@ -91,7 +92,9 @@ def judge(
 ) -> Judgement:
     """Scores every predictor of `names` and decides which one answers."""
     scores = tuple(score_line(name, score_predictor(left_out, name)) for name in names)
-    used, reason = choose(scores, [name for name in names if SET_PREDICTORS[name].trivial])
+    trivial = [name for name in names if SET_PREDICTORS[name].trivial]
+    used_probed, reason_probed = choose(scores, trivial)
+    used, reason = choose([line for line in scores if line.name != CATBOOST_PROBED], trivial)
     return Judgement(
         digest=evidence.digest(),
         features_version=FEATURES_VERSION,
@@ -104,6 +107,8 @@ def judge(
         ablation=tuple(ablation),
         skipped_ablations=tuple(skipped_ablations),
         used=used,
+        used_probed=used_probed,
+        reason_probed=reason_probed,
         reason=reason,
         cells=tuple(_cells(left_out, names)),
     )

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from lib.performance_prediction.boosting.contract import (
+    ROW_MODEL,
     SET_PREDICTORS,
     Facts,
     FittedSetPredictor,
     Floats,
     SetPredictor,
 )
-from lib.performance_prediction.boosting.judgement import ROW_MODEL
 from lib.performance_prediction.data_set_table import data_set_matrix
 from lib.performance_prediction.evidence import Evidence, Pair
 from lib.performance_prediction.new_rows import NewRowModel
