@@ -17,6 +17,7 @@ from lib.config import Settings
 from lib.errors import TooLittleDataError
 
 if TYPE_CHECKING:
+    from lib.datasets import DataSet
     from lib.performance_prediction.evidence import Evidence
     from lib.recommendation.next_runs import RunPlan
     from lib.records import DataSetFacts, RunRecord
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
 @click.option(
     "--suggest", type=click.IntRange(min=1), help="Also say which N pairs to run next on this very data set."
 )
+@click.option(
+    "--probe",
+    is_flag=True,
+    help="Also probe a few hundred of the images with a small pretrained network (seconds); needs labels.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @settings_options
 def recommend(
@@ -50,20 +56,26 @@ def recommend(
     task: Any,
     epoch: int | None,
     suggest: int | None,
+    probe: bool,
     as_json: bool,
     settings: Settings,
 ) -> None:
-    """Rank backbone × head for the images in DATA_SET_DIR; no network is loaded, labels help but are not needed."""
+    """Rank backbone × head for the images in DATA_SET_DIR; labels help but are not needed. No network is loaded unless --probe."""
     from lib.recommendation.recommend import Limits
     from lib.recommendation.recommend import recommend as answer_for
     from lib.records import RecordStore
 
-    new = _facts(data_set_dir, task, settings)
+    new = _facts(data_set_dir, task, settings, probe)
     store = RecordStore(settings.runs_dir)
     records, broken = store.read_all()
     facts, broken_facts = store.read_facts()
     for entry in [*broken, *broken_facts]:
         click.echo(f"note: skipped {entry.path}: {entry.reason}", err=True)
+    if new.landmarks and not any(entry.landmarks for entry in facts.values()):
+        _warn(
+            "probing is of no use yet: no known data set has landmarks (`scripts/zoo.py probe` fills them in)"
+        )
+        new = new.model_copy(update={"landmarks": {}})
     evidence = _evidence(records, new, epoch, domain, settings, data_set_dir)
     answer = answer_for(evidence, facts, new, settings.out_dir, top, Limits(max_latency_ms, max_parameters))
     plan = _plan(evidence, facts, new, suggest)
@@ -89,9 +101,9 @@ def _plan(
     return next_runs(evidence, facts, new, count)
 
 
-def _facts(folder: str, task: str | None, settings: Settings) -> DataSetFacts:
+def _facts(folder: str, task: str | None, settings: Settings, probe: bool = False) -> DataSetFacts:
     """Facts of the folder. Masks asked for as classification are read as defect / no defect; a folder without masks
-    asked for as segmentation counts as unlabelled."""
+    asked for as segmentation counts as unlabelled. Landmarks only where asked for: what is told must be what was judged."""
     from lib.datasets import load_data_set
     from lib.features.meta import data_set_facts
 
@@ -101,7 +113,30 @@ def _facts(folder: str, task: str | None, settings: Settings) -> DataSetFacts:
     facts = data_set_facts(data_set)
     if task and task != facts.task:
         return facts.model_copy(update={"task": task, "classes": ()})
-    return facts
+    return facts.model_copy(update={"landmarks": _landmarks(data_set, settings)}) if probe else facts
+
+
+def _landmarks(data_set: DataSet, settings: Settings) -> dict[str, float]:
+    """Landmarks of the folder; empty, with a warning, where it cannot be probed. Only here a network is loaded."""
+    from rich.console import Console
+
+    from lib.zoo.probing import probe
+
+    with Console(stderr=True).status("probing …") as status:
+        found = probe(
+            data_set,
+            settings,
+            on_images=lambda name, done, total: status.update(
+                f"probing with {name}: {done} of {total} images"
+            ),
+        )
+    for sentence in found.warnings:
+        _warn(sentence)
+    return found.landmarks
+
+
+def _warn(sentence: str) -> None:
+    click.secho(f"warning: {sentence}", err=True, fg="yellow")
 
 
 def _evidence(

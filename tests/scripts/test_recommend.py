@@ -119,3 +119,26 @@ def test_no_torch_on_this_path(images: Path, runs: Path, tmp_path: Path) -> None
     command = [sys.executable, "-c", code, str(images), "--runs", str(runs), "--out", str(tmp_path), "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_probing_without_weights_uses_handcrafted_features_and_says_so(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CVAUTOML_WEIGHTS", "random")
+    monkeypatch.setenv("CVAUTOML_CACHE_DIR", str(tmp_path / "cache"))
+    sets, facts = zoo_runs(4, seeds=1)
+    landmarked = {
+        name: entry.model_copy(update={"landmarks": {"handcrafted.linear_probe": 0.5 + 0.1 * i}})
+        for i, (name, entry) in enumerate(facts.items())
+    }
+    write_zoo(RecordStore(tmp_path / "runs"), sets, landmarked)
+    done = recommend(images, tmp_path / "runs", tmp_path, "--probe", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "not probed with mobilenetv2_100: random weights" in done.stderr
+    assert json.loads(done.stdout)["candidates"]
+
+
+def test_probing_says_when_no_known_set_has_landmarks(images: Path, runs: Path, tmp_path: Path) -> None:
+    done = recommend(images, runs, tmp_path, "--probe", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "no known data set has landmarks" in done.stderr
