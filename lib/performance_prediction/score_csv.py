@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -75,6 +76,17 @@ def write_completed(path: Path, table: ScoreTable, mean: Floats, low: Floats, hi
     write_whole(path, text.getvalue())
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Raises MatrixError now rather than after the work when `path` cannot become a file."""
+    if path.is_dir():
+        raise MatrixError(f"cannot write {path}: it is a folder; name a file with --out")
+    standing = next(parent for parent in path.absolute().parents if parent.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK):
+        raise MatrixError(
+            f"cannot write {path}: {standing} is no folder that can be written to; choose another with --out"
+        )
+
+
 def write_whole(path: Path, text: str) -> None:
     """Writes `text` to a temporary neighbour of `path` and renames it; raises MatrixError when the place cannot be written."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -83,9 +95,9 @@ def write_whole(path: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8")
         os.replace(draft, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise MatrixError(f"cannot write {path}: {error.strerror}; choose another file with --out") from error
-    finally:
-        draft.unlink(missing_ok=True) if draft.parent.is_dir() else None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lib.performance_prediction import als  # noqa: F401  (registers the completers)
 from lib.performance_prediction.completion import CompletedTable, complete
-from lib.performance_prediction.score_csv import read_score_table, write_completed
+from lib.performance_prediction.score_csv import read_score_table, refuse_unwritable, write_completed
 from lib.performance_prediction.table import COMPLETERS
 
 
@@ -42,6 +42,7 @@ def complete_file(
 ) -> CompletionSummary:
     """Reads, completes and writes; raises what reading, completing and writing raise (CvAutomlError with the place)."""
     COMPLETERS[completer]
+    refuse_unwritable(out)
     read = read_score_table(matrix, features, column_features)
     for warning in read.warnings:
         click.echo(f"warning: {warning}", err=True)
