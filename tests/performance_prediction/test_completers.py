@@ -12,7 +12,7 @@ from lib.performance_prediction.als.fold_in import condition_on_cells
 from lib.performance_prediction.als.gibbs import Draw, GibbsSettings, _draw_normals, _Side, _wishart, sample
 from lib.performance_prediction.als.hold_out import draw_folds, plan_folds
 from lib.performance_prediction.als.knn import squared_distances
-from lib.performance_prediction.als.scales import ScoreScale
+from lib.performance_prediction.als.score_scale import ScoreScale
 from lib.performance_prediction.als.side_features import side_coordinates
 from lib.performance_prediction.als.soft_impute import soft_impute
 from lib.performance_prediction.als.stack import Stack, choose_weights, nonnegative_weights

@@ -10,7 +10,7 @@ import pandas as pd
 from lib.performance_prediction.als.fold_in import SMALLEST_SPREAD
 from lib.performance_prediction.als.gibbs import Draw, GibbsSettings, sample
 from lib.performance_prediction.als.hold_out import best_candidate
-from lib.performance_prediction.als.scales import ScaleName, ScoreScale
+from lib.performance_prediction.als.score_scale import ScaleName, ScoreScale
 from lib.performance_prediction.als.side_features import SideEncoder, side_coordinates
 from lib.performance_prediction.table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 

@@ -10,7 +10,7 @@ import pandas as pd
 from lib.performance_prediction.als.explicit import AlsModel, fit_als
 from lib.performance_prediction.als.fold_in import TableCompletion
 from lib.performance_prediction.als.hold_out import best_candidate
-from lib.performance_prediction.als.scales import ScaleName, ScoreScale
+from lib.performance_prediction.als.score_scale import ScaleName, ScoreScale
 from lib.performance_prediction.table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 
 RANKS = (0, 1, 2, 4, 8)

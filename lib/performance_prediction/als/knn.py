@@ -9,7 +9,7 @@ import numpy as np
 from lib.performance_prediction.als.additive import fit_additive
 from lib.performance_prediction.als.fold_in import TableCompletion
 from lib.performance_prediction.als.hold_out import best_candidate
-from lib.performance_prediction.als.scales import ScoreScale
+from lib.performance_prediction.als.score_scale import ScoreScale
 from lib.performance_prediction.table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 
 NEIGHBOURS = (3, 6, 12, 25)
