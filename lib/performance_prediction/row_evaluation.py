@@ -13,6 +13,7 @@ from lib.errors import TooLittleDataError
 from lib.performance_prediction.new_rows import NewRowModel
 from lib.performance_prediction.portfolio import greedy_portfolio
 from lib.performance_prediction.row_prior import Ints, grouped_folds
+from lib.performance_prediction.suggest import choose_columns
 from lib.performance_prediction.table import Floats, ScoreTable
 
 KNOWN = (0, 1, 3, 5, 10)
@@ -171,9 +172,9 @@ def _regrets(held_out: _HeldOut) -> Floats:
     truth = held_out.truth
     measured = np.isfinite(truth)
     nothing = np.full(len(truth), np.nan)
-    barred = np.flatnonzero(~measured)
+    barred = np.flatnonzero(~measured).tolist()
     scenarios = held_out.model.scenarios(nothing, held_out.features)
-    portfolio = greedy_portfolio(scenarios.cautious(), 3, scenarios.weights, excluded=barred)
+    portfolio = choose_columns(scenarios, nothing, 3, excluded=barred)
     predicted = np.where(measured, scenarios.weights @ scenarios.values, -np.inf)
     averages = np.nanmean(held_out.training, axis=0)
     average = np.where(measured & np.isfinite(averages), averages, -np.inf)
@@ -192,10 +193,7 @@ def _suggested_regrets(held_out: _HeldOut) -> Floats:
     asked: list[int] = []
     for _ in range(most):
         scenarios = held_out.model.scenarios(values, held_out.features)
-        incumbent = float(np.nanmax(values)) if asked else None
-        asked += greedy_portfolio(
-            scenarios.cautious(), 1, scenarios.weights, incumbent, None, {*barred, *asked}
-        )
+        asked += choose_columns(scenarios, values, 1, excluded=barred)
         values[asked[-1]] = truth[asked[-1]]
     training = held_out.model.training
     static = greedy_portfolio(training.scale.backward(training.filled), most, excluded=barred)

@@ -203,7 +203,7 @@ def _trust(held_out: Floats, fold_means: Floats, targets: Floats, n_groups: int)
         left = float(((wanted - predicted @ solved) ** 2).sum())
         explained = max(float((wanted**2).sum()) - left, 0.0)
         ratio = n_groups * explained / max(left, 1e-12)
-        weights[:, p] = solved * max(0.0, 1 - _CHANCE_RATIO / max(ratio, 1e-12))
+        weights[:, p] = solved * max(0.0, 1 - (_CHANCE_RATIO / max(ratio, 1e-12)) ** 2)
     return weights
 
 

@@ -14,15 +14,19 @@ from lib.performance_prediction.table import Floats
 # Above 1 because surprises of different rows are only roughly alike, and more rows than the very nearest should have a say.
 _ALIKENESS_TEMPERATURE = 4.0
 # A past row's surprises are partly its own and will not come again; the best of many columns would be chosen for exactly those.
-_CAUTION = 0.4
+_CAUTION = 0.5
 
 
 @dataclass(frozen=True)
 class Scenarios:
-    """Plausible whole rows: `values` (n_scenarios, n_columns) in [0, 1], equal to what was measured; `weights` sum to 1."""
+    """Plausible whole rows: `values` (n_scenarios, n_columns) in [0, 1], equal to what was measured; `weights` sum to 1.
+
+    `replays`: the past rows behind the scenarios as they were, (n_scenarios, n_columns) scores.
+    """
 
     values: Floats
     weights: Floats
+    replays: Floats
 
     def cautious(self) -> Floats:
         """The values (n_scenarios, n_columns) drawn towards their mean, to choose columns by without falling for past luck."""
@@ -31,10 +35,11 @@ class Scenarios:
 
 @dataclass(frozen=True)
 class Surprises:
-    """Past rows' residuals on the logit scale, where a surprise carried to another level cannot run into 0 or 1."""
+    """Past rows' residuals on the logit scale, where a surprise carried to another level cannot run into 0 or 1; `past`: their scores."""
 
     moments: ResidualMoments
     shrinkage: Shrinkage
+    past: Floats
 
     @classmethod
     def of(cls, rows: TrainingRows, shrinkage: Shrinkage) -> Surprises:
@@ -43,7 +48,11 @@ class Surprises:
         residuals = found - expected
         ratio = (residuals**2).mean(0) / np.maximum((rows.residuals**2).mean(0), 1e-12)
         own = shrinkage.own_variance * np.clip(ratio, 0.1, 100.0)
-        return cls(ResidualMoments.of(residuals), Shrinkage(own, shrinkage.weight, shrinkage.noise))
+        return cls(
+            ResidualMoments.of(residuals),
+            Shrinkage(own, shrinkage.weight, shrinkage.noise),
+            rows.scale.backward(rows.filled),
+        )
 
     def carry(self, expected: Floats, values: Floats, likely: Floats) -> Scenarios:
         """Scenarios of a row `expected` (n_columns,) as scores, that agree with its measured `values` (NaN elsewhere).
@@ -59,6 +68,5 @@ class Surprises:
         carried = row.mean[0] + residuals - residuals[:, given] @ row.gain[0].T
         apart = self.shrinkage.distances(part, surprise - residuals[:, given])
         weights = likely * np.exp(-0.5 * (apart - apart.min()) / _ALIKENESS_TEMPERATURE)
-        return Scenarios(
-            np.where(np.isfinite(values), values, LOGIT.backward(carried)), weights / weights.sum()
-        )
+        scores = np.where(np.isfinite(values), values, LOGIT.backward(carried))
+        return Scenarios(scores, weights / weights.sum(), self.past)

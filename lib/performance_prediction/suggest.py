@@ -59,7 +59,7 @@ def suggest(
     measured = np.flatnonzero(np.isfinite(values))
     incumbent = float(values[measured].max()) if len(measured) else None
     barred = {*measured.tolist(), *excluded}
-    order = greedy_portfolio(scenarios.cautious(), count, scenarios.weights, incumbent, spent, barred)
+    order = choose_columns(scenarios, values, count, spent, barred)
     reachable = scenarios.values[:, [j for j in range(len(values)) if j not in excluded]]
     best = scenarios.weights @ reachable.max(axis=1, initial=incumbent or 0.0)
     suggestions = _described(
@@ -68,6 +68,32 @@ def suggest(
     before = incumbent or 0.0
     after = suggestions[-1].expected_best if suggestions else before
     return Plan(suggestions, incumbent, float(best - before), float(best - after))
+
+
+def choose_columns(
+    scenarios: Scenarios,
+    values: Floats,
+    count: int,
+    costs: Floats | None = None,
+    excluded: Collection[int] = (),
+) -> list[int]:
+    """The next `count` columns for a row with measured `values`, as greedy_portfolio chooses them; never an `excluded` one.
+
+    With nothing measured: from cautious scenarios. Later half of the say goes to what the past rows themselves gained beyond the
+    columns measured here, which knows more of rare big wins than any conditioning does.
+    """
+    measured = np.flatnonzero(np.isfinite(values))
+    if len(measured) == 0:
+        return greedy_portfolio(scenarios.cautious(), count, scenarios.weights, None, costs, excluded)
+    in_hand = np.full(len(scenarios.values), values[measured].max())
+    return greedy_portfolio(
+        np.vstack([scenarios.values, scenarios.replays]),
+        count,
+        np.concatenate([scenarios.weights, scenarios.weights]),
+        np.concatenate([in_hand, scenarios.replays[:, measured].max(1)]),
+        costs,
+        {*excluded, *measured.tolist()},
+    )
 
 
 def _described(

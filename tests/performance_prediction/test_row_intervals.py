@@ -3,7 +3,12 @@
 import numpy as np
 
 from lib.performance_prediction.new_rows import NewRowModel
-from lib.performance_prediction.row_intervals import calibrate, row_quantile
+from lib.performance_prediction.row_intervals import (
+    calibrate,
+    fair_quantile,
+    row_quantile,
+    worst_decile_coverage,
+)
 from tests.performance_prediction.planted_rows import as_table, planted_scores, revealed
 
 
@@ -38,3 +43,17 @@ def test_multipliers_between_known_sizes_are_interpolated() -> None:
     conformal = calibrate({0: [np.array([1.0])], 3: [np.array([3.0])]}, {0: [0], 3: [0]})
     assert conformal.multiplier(0) == 1.0 and conformal.multiplier(3) == 3.0 == conformal.multiplier(50)
     assert 1.0 < conformal.multiplier(1) < 3.0
+
+
+def test_intervals_widen_only_where_some_rows_are_covered_badly() -> None:
+    rng = np.random.default_rng(1)
+    even = [np.abs(rng.normal(size=200)) for _ in range(40)]
+    uneven = [np.abs(rng.normal(0, scale, 200)) for scale in np.geomspace(0.5, 3.0, 40)]
+    groups = list(range(40))
+    assert fair_quantile(even, groups) == row_quantile(even, groups)
+    assert row_quantile(uneven, groups) < fair_quantile(uneven, groups) <= row_quantile(uneven, groups, 0.915)
+
+
+def test_worst_decile_is_the_mean_of_the_rows_covered_worst() -> None:
+    rows = [np.array([0.5, 0.5])] * 18 + [np.array([0.5, 2.0]), np.array([2.0, 2.0])]
+    assert worst_decile_coverage(rows, 1.0) == 0.25

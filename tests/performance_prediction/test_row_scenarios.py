@@ -6,7 +6,7 @@ from lib.performance_prediction.row_covariance import ResidualMoments, Shrinkage
 from lib.performance_prediction.row_scenarios import Scenarios, Surprises
 
 RESIDUALS = np.array([[0.5, 0.5, 0.0], [-0.5, -0.5, 0.0], [0.1, 0.1, 0.4], [-0.1, -0.1, -0.4]])
-SURPRISES = Surprises(ResidualMoments.of(RESIDUALS), Shrinkage(np.zeros(3), 0.0, 0.01))
+SURPRISES = Surprises(ResidualMoments.of(RESIDUALS), Shrinkage(np.zeros(3), 0.0, 0.01), 0.5 + RESIDUALS)
 EXPECTED = np.full(3, 0.5)
 
 
@@ -28,7 +28,7 @@ def test_nothing_measured_leaves_rows_as_likely_as_they_were() -> None:
 
 
 def test_caution_keeps_the_mean_and_narrows_the_rest() -> None:
-    scenarios = Scenarios(np.array([[0.2, 0.9], [0.4, 0.1]]), np.array([0.5, 0.5]))
+    scenarios = Scenarios(np.array([[0.2, 0.9], [0.4, 0.1]]), np.array([0.5, 0.5]), np.zeros((2, 2)))
     cautious = scenarios.cautious()
     assert np.allclose(cautious.mean(0), [0.3, 0.5])
     assert (np.ptp(cautious, axis=0) < np.ptp(scenarios.values, axis=0)).all()

@@ -6,7 +6,8 @@ import pytest
 
 from lib.errors import MatrixError
 from lib.performance_prediction.new_rows import NewRowModel
-from lib.performance_prediction.suggest import suggest
+from lib.performance_prediction.row_scenarios import Scenarios
+from lib.performance_prediction.suggest import choose_columns, suggest
 from tests.performance_prediction.planted_rows import as_table, planted_scores, revealed
 
 
@@ -62,3 +63,11 @@ def test_costs_that_make_no_sense_are_refused(planted) -> None:
         suggest(model, np.full(25, np.nan), np.zeros(25))
     with pytest.raises(MatrixError, match="25 costs"):
         suggest(model, np.full(25, np.nan), np.ones(3))
+
+
+def test_columns_that_once_won_where_the_measured_one_failed_have_a_say() -> None:
+    past = np.array([[0.5, 0.9, 0.4], [0.5, 0.2, 0.4], [0.5, 0.2, 0.4]])
+    scenarios = Scenarios(np.array([[0.6, 0.5, 0.59]] * 3), np.full(3, 1 / 3), past)
+    measured = np.array([0.6, np.nan, np.nan])
+    assert choose_columns(scenarios, measured, 1) == [1]
+    assert choose_columns(scenarios, measured, 2, excluded=[1]) == [2]
