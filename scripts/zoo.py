@@ -16,7 +16,11 @@ from lib.config import Settings
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from lib.benchmark.budget import BudgetedSweep, Policy
+    from lib.benchmark.plan import Cell
     from lib.benchmark.selection import Request
+    from lib.performance_prediction.evidence import Pair
+    from lib.recommendation.budget_policy import BudgetPolicy, Outlook
     from lib.records import RunRecord
 
 EXIT_SOME_FAILED = 1
@@ -151,14 +155,26 @@ def _warn(sentences: tuple[str, ...]) -> None:
 @weights_options
 @request_options
 @click.option("--dry-run", is_flag=True, help="Show the plan, run nothing.")
+@click.option(
+    "--budget",
+    help="90s, 30m, 2h: only as many cells as fit, those with the highest expected gain a second first.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def run(settings: Settings, request: Request, skip_failed: bool, dry_run: bool, as_json: bool) -> None:
-    """Trains every cell that is not done. Interrupt it at any time: the same command goes on where it stopped."""
+def run(
+    settings: Settings, request: Request, skip_failed: bool, dry_run: bool, budget: str | None, as_json: bool
+) -> None:
+    """Trains every cell that is not done, or the most promising within --budget.
+
+    Interrupt it at any time: the same command goes on where it stopped.
+    """
     from lib.benchmark.prepare import prepared
     from lib.benchmark.run import run_sweep
     from lib.benchmark.tables import plan_summary
     from lib.benchmark.watching import watching
 
+    if budget is not None:
+        _run_within(settings, request, skip_failed, dry_run, budget, as_json)
+        return
     sweep = prepared(request, settings, skip_failed=skip_failed)
     if dry_run:
         _show_plan(sweep, as_json)
@@ -176,6 +192,114 @@ def run(settings: Settings, request: Request, skip_failed: bool, dry_run: bool, 
     click.echo(f"records: {settings.runs_dir}", err=as_json)
     if outcome.count("failed"):
         raise click.exceptions.Exit(EXIT_SOME_FAILED)
+
+
+def _run_within(
+    settings: Settings, request: Request, skip_failed: bool, dry_run: bool, budget: str, as_json: bool
+) -> None:
+    """`run --budget`: the policy of `recommend.py --suggest`, asked again after each cell; says what may have been missed."""
+    from lib.benchmark.budget import order_within, run_within, seconds_of
+    from lib.benchmark.prepare import prepared
+    from lib.benchmark.watching import watching
+    from lib.recommendation.budget_policy import BudgetPolicy
+    from lib.records import RecordStore
+
+    budget_s = seconds_of(budget)
+    sweep = prepared(request, settings, skip_failed=skip_failed)
+    store = RecordStore(settings.runs_dir)
+    known, _ = store.read_all(("finished",))
+    policy = BudgetPolicy(known, _facts_of(sweep, store), settings.related_data_sets)
+    ranked = _ranking(policy)
+    _warn(sweep.warnings)
+    expected = order_within(sweep.plan, ranked, known, budget_s)
+    _warn(tuple(policy.reasons))
+    if dry_run:
+        _show_order(sweep, expected, policy.reasons, budget_s, as_json)
+        return
+    to_run = sum(planned.to_run for planned in sweep.plan.cells)
+    click.echo(f"{len(expected)} of {to_run} cells are expected to fit into {budget_s:g} s", err=as_json)
+    with watching(_console(stderr=as_json), functools.partial(click.echo, err=as_json)) as listener:
+        outcome = run_within(sweep.plan, sweep.data_sets, settings, ranked, budget_s, listener)
+    _warn(outcome.sweep.warnings)
+    outlooks = _outlooks(policy, sweep, outcome, store.read_all(("finished",))[0])
+    _show_budgeted(outcome, outlooks, policy.reasons, as_json)
+    click.echo(f"records: {settings.runs_dir}", err=as_json)
+    if outcome.sweep.count("failed"):
+        raise click.exceptions.Exit(EXIT_SOME_FAILED)
+
+
+def _ranking(policy: BudgetPolicy) -> Policy:
+    """The policy as the benchmark takes it: cells in, positions out."""
+    from lib.recommendation.budget_policy import Option
+
+    def ranked(cells: Any, own: Any) -> list[int]:
+        options = [Option(c.cell.data_set, _pair_of(c.cell), c.cell.seed, c.cost_s) for c in cells]
+        return policy.order(options, own)
+
+    return ranked
+
+
+def _pair_of(cell: Cell) -> Pair:
+    from lib.performance_prediction.evidence import Pair
+
+    return Pair(cell.backbone.name, cell.head + (" (fine-tuned)" if cell.recipe.finetune else ""))
+
+
+def _outlooks(policy: BudgetPolicy, sweep: Any, outcome: BudgetedSweep, finished: Any) -> list[Outlook]:
+    def left(info: Any) -> list[Pair]:
+        return [_pair_of(c.cell) for c in outcome.left if c.cell.data_set.name == info.name]
+
+    return [policy.outlook(info, left(info), finished) for _, info in _sets_of(sweep)]
+
+
+def _show_order(sweep: Any, expected: Any, notes: list[str], budget_s: float, as_json: bool) -> None:
+    from lib.benchmark.budget import within
+    from lib.benchmark.tables import plan_json, plan_table
+
+    shown = within(sweep.plan, expected)
+    if as_json:
+        echo_json({**plan_json(shown, sweep.selection.left_out), "budget_s": budget_s, "notes": notes})
+        return
+    _console().print(plan_table(shown))
+    click.echo("the order if every cell comes out as expected; it is planned anew after each result")
+
+
+def _show_budgeted(outcome: BudgetedSweep, outlooks: list[Outlook], notes: list[str], as_json: bool) -> None:
+    from lib.benchmark.watching import readable_seconds
+    from lib.reporting.budget import outlook_sentence
+
+    if as_json:
+        echo_json(
+            {
+                "records": [record.model_dump(mode="json") for record in outcome.sweep.records],
+                "spent_s": round(outcome.spent_s, 2),
+                "stopped": outcome.stopped,
+                "not_run": len(outcome.left),
+                "outlook": [asdict(one) for one in outlooks],
+                "notes": notes,
+            }
+        )
+        return
+    _show_summary(outcome.sweep.records)
+    click.echo(f"stopped after {readable_seconds(outcome.spent_s)}: {outcome.stopped}")
+    for one in outlooks:
+        click.echo(outlook_sentence(one))
+
+
+def _sets_of(sweep: Any) -> list[tuple[Any, Any]]:
+    return [(one.data_set, one.info) for one in sweep.selection.data_sets]
+
+
+def _facts_of(sweep: Any, store: Any) -> dict[str, Any]:
+    """Facts beside the runs, and those of data sets that have no runs yet; landmarks left out, few sets have them at the start."""
+    from lib.features.meta import data_set_facts
+
+    facts, _ = store.read_facts()
+    for data_set, info in _sets_of(sweep):
+        known = facts.get(info.name)
+        if known is None or known.fingerprint != info.fingerprint:
+            facts[info.name] = data_set_facts(data_set)
+    return facts
 
 
 @zoo.command()

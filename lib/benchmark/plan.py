@@ -42,13 +42,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell and what is to be done about it. `estimated_s`: seconds without computing features; 0 unless `to_run`."""
+    """A cell and what is to be done about it. `estimated_s`: seconds without computing features; 0 unless `to_run`.
+
+    `needs_features`: whether it reads embeddings, whose seconds the plan counts once for all cells that share them.
+    """
 
     cell: Cell
     state: CellState
     reason: str | None = None
     estimated_s: float = 0.0
     to_run: bool = False
+    needs_features: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def plan_cells(
     features = {
         one.cell.group: 0.0 if cached(one.cell) else rates.features_s(one.cell.data_set, one.cell.backbone)
         for one in planned
-        if one.to_run and rates.needs_features(one.cell.head, one.cell.data_set, one.cell.recipe)
+        if one.to_run and one.needs_features
     }
     return Plan(planned, features, rates.measured)
 
@@ -98,8 +102,9 @@ def _planned(cell: Cell, find: FindRecord, rates: Rates, skip_failed: bool) -> P
     if record and record.status == "finished":
         return PlannedCell(cell, "done")
     estimate = rates.training_s(cell.data_set, cell.backbone, cell.head, cell.recipe)
+    reads = rates.needs_features(cell.head, cell.data_set, cell.recipe)
     if record is None or record.status != "failed":
-        return PlannedCell(cell, "to do", None, estimate, to_run=True)
+        return PlannedCell(cell, "to do", None, estimate, True, reads)
     if skip_failed:
         return PlannedCell(cell, "failed", record.reason)
-    return PlannedCell(cell, "failed", record.reason, estimate, to_run=True)
+    return PlannedCell(cell, "failed", record.reason, estimate, True, reads)

@@ -69,7 +69,7 @@ def _run_group(
             continue
         listener.cell_starts(cell)
         record = run_cell(cell, bench, listener)
-        _write(store, record)
+        save_record(store, record)
         records.append(record)
         listener.cell_ends(cell, record)
     return records
@@ -86,7 +86,7 @@ def _write_incompatible(plan: Plan, store: RecordStore, settings: Settings) -> I
         if planned.state == "incompatible" and find_record(store, planned.cell) is None:
             where = where or environment(choose_device(settings.device))
             record = incompatible_record(planned.cell, _reason(planned), where)
-            _write(store, record)
+            save_record(store, record)
             yield record
 
 
@@ -124,7 +124,8 @@ def write_landmarks(bench: Bench, store: RecordStore) -> list[str]:
     return []
 
 
-def _write(store: RecordStore, record: RunRecord) -> Path:
+def save_record(store: RecordStore, record: RunRecord) -> Path:
+    """Writes a record; raises CvAutomlError with the ways out where there is no room or no right to."""
     try:
         return store.write(record)
     except OSError as error:

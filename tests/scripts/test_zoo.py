@@ -129,3 +129,28 @@ def test_a_broken_record_is_named_and_the_rest_is_shown(call, tmp_path):
     call("run", *CELLS)
     (tmp_path / "runs" / "tiny" / "torn.json").write_text('{"key": ')
     assert len(json.loads(call("show", "--dataset", "tiny", "--json"))) == 2
+
+
+def test_a_budget_without_prior_records_runs_the_cheapest_cells_and_says_so(call):
+    planned = json.loads(call("run", *CELLS, "--budget", "10m", "--dry-run", "--json"))
+    assert [cell["head"] for cell in planned["cells"]] == ["naive", "linear"]
+    assert "cheapest cells first" in planned["notes"][0]
+    shown = call("run", *CELLS, "--budget", "10m")
+    assert "2 of 2 cells are expected to fit into 600 s" in shown
+    assert "tiny: best measured" in shown
+    done = json.loads(call("run", *CELLS, "--budget", "10m", "--json"))
+    assert (done["records"], done["not_run"]) == ([], 0)
+    assert done["outlook"][0]["measured_best"] > 0.5
+
+
+def test_a_budget_too_small_for_anything_runs_nothing_and_says_why(call):
+    done = json.loads(call("run", *CELLS, "--budget", "0.001s", "--json"))
+    assert done["records"] == []
+    assert "cheapest cell is expected to take" in done["stopped"]
+
+
+def test_probe_fills_in_landmarks_of_sets_with_runs(call, monkeypatch):
+    monkeypatch.setenv("CVAUTOML_WEIGHTS", "random")
+    assert json.loads(call("probe", "--dataset", "tiny", "--json"))[0]["state"] == "left out"
+    call("run", "--dataset", "tiny", "--backbone", "handcrafted", "--head", "naive")
+    assert "tiny: probed" in call("probe", "--dataset", "tiny")
