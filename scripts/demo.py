@@ -32,7 +32,10 @@ STEPS = (
         "zoo.py run --dataset {strips} --backbone {network} --head naive,deeplabv3plus --epochs 3 {weights} {where}",
     ),
     ("ALS fills in the pairs nobody has run", "als.py train --epoch 5 --task classification {where}"),
-    ("CatBoost learns from all runs", "boosting.py train --task classification {where}"),
+    (
+        "CatBoost learns from all runs, judged on sets left out",
+        "boosting.py evaluate --no-ablation --task classification {where}",
+    ),
     ("New images, on which nothing was trained", "dataset.py sample --to {new_strips} --images 24 --seed 7"),
     ("Their patches", "dataset.py patches {new_strips} --to {new_patches}"),
     ("Which pair should I train on them?", "recommend.py {new_patches} {where}"),
