@@ -18,10 +18,10 @@ def completion_table(completion: ZooCompletion) -> RenderableType:
     matrix = completion.matrix
     evidence = matrix.evidence
     title = f"Quality ({evidence.task}, domain {evidence.domain or 'all'}, epoch {evidence.epoch}, {len(evidence.runs)} runs on {len(evidence.data_sets)} data sets)"
-    table = Table(title=title, title_justify="left", show_lines=False)
+    table = Table(title=title, title_justify="left", show_lines=False, padding=(0, 1, 0, 0))
     table.add_column("backbone", overflow="fold")
     for head in matrix.heads:
-        table.add_column(head, justify="right", overflow="fold")
+        table.add_column(head, justify="right", overflow="fold", min_width=5)
     table.add_column(_embedding_title(completion), style=EMBEDDING, justify="right")
     for i, backbone in enumerate(matrix.backbones):
         cells = [_cell(completion, i, j) for j in range(len(matrix.heads))]
@@ -47,9 +47,9 @@ def _cell(completion: ZooCompletion, i: int, j: int) -> Text:
     matrix = completion.matrix
     if matrix.measured[i, j]:
         error = completion.held_out_error[i, j]
-        return Text.assemble((f"{matrix.values[i, j]:.3f}", MEASURED), " ", (f"{error:.3f}", ERROR))
+        return Text.assemble((f"{matrix.values[i, j]:.3f}", MEASURED), "\n", (f"{error:.3f}", ERROR))
     if completion.completed[i, j]:
-        return Text.assemble((f"{completion.values[i, j]:.3f}", COMPLETED), " " * 6)
+        return Text.assemble((f"{completion.values[i, j]:.3f}", COMPLETED))
     pair = Pair(matrix.backbones[i], matrix.heads[j])
     return Text("cannot work" if pair in matrix.incompatible else "", "dim")
 
@@ -60,7 +60,7 @@ def _legend() -> Text:
         "  ",
         ("completed", COMPLETED),
         "  ",
-        ("held-out absolute error", ERROR),
+        ("below it: held-out absolute error", ERROR),
         " (cross-validated, not the training error)  ",
         ("embeddings", EMBEDDING),
     )

@@ -6,11 +6,11 @@ was never measured is modelled as disliked, and the results are not on the scale
 
 from __future__ import annotations
 
-import os
 from itertools import product
 
 import numpy as np
 import scipy.sparse
+from threadpoolctl import threadpool_limits
 
 from lib.performance_prediction.als.fold_in import TableCompletion
 from lib.performance_prediction.als.hold_out import choice_cells
@@ -27,20 +27,20 @@ def implicit_scores(values: Floats, factors: int, confidence: float, seed: int) 
 
     `confidence` is its α: how much heavier a score weighs than a missing cell.
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from implicit.cpu.als import AlternatingLeastSquares
 
     observed = np.isfinite(values) & (values > 0)
     stored = scipy.sparse.csr_matrix(np.where(observed, values, 0.0).astype(np.float32))
-    model = AlternatingLeastSquares(
-        factors=min(factors, *values.shape),
-        regularization=REGULARISATION,
-        alpha=confidence,
-        iterations=ITERATIONS,
-        random_state=seed,
-        num_threads=1,
-    )
-    model.fit(stored, show_progress=False)
+    with threadpool_limits(1, "blas"):
+        model = AlternatingLeastSquares(
+            factors=min(factors, *values.shape),
+            regularization=REGULARISATION,
+            alpha=confidence,
+            iterations=ITERATIONS,
+            random_state=seed,
+            num_threads=1,
+        )
+        model.fit(stored, show_progress=False)
     return np.asarray(model.user_factors, float) @ np.asarray(model.item_factors, float).T
 
 
