@@ -59,8 +59,15 @@ class _Clockwork:
 
     cells: list[PlannedCell]
     features_s: dict[tuple[str, str, str], float]
+    expected_s: float = 0.0
+    spent_s: float = 0.0
+
+    def slowness(self) -> float:
+        """How much longer cells have taken than expected so far; at least 1, so that luck is not spent beforehand."""
+        return max(self.spent_s / self.expected_s, 1.0) if self.expected_s else 1.0
 
     def priced(self) -> list[PricedCell]:
+        """The cells that are left, at their price of now."""
         return [
             PricedCell(
                 p.cell, p.estimated_s + (self.features_s.get(p.cell.group, 0.0) if p.needs_features else 0.0)
@@ -69,6 +76,8 @@ class _Clockwork:
         ]
 
     def take(self, index: int) -> Cell:
+        """The cell at a position, which is left no longer."""
+        self.expected_s += self.priced()[index].cost_s
         taken = self.cells.pop(index)
         if taken.needs_features:
             self.features_s.pop(taken.cell.group, None)
@@ -117,14 +126,16 @@ def run_within(
     listener.sweep_starts(plan)
     while work.cells:
         priced, left = work.priced(), budget_s - (now() - started)
-        index = next((i for i in policy(priced, [*done, *written]) if priced[i].cost_s <= left), None)
+        ranked, slowness = policy(priced, [*done, *written]), work.slowness()
+        index = next((i for i in ranked if priced[i].cost_s * slowness <= left), None)
         if index is None:
-            cheapest = min(one.cost_s for one in priced)
+            cheapest = slowness * min(one.cost_s for one in priced)
             stopped = f"{max(left, 0):.0f} s are left, the cheapest cell is expected to take {cheapest:.1f} s"
             break
-        cell = work.take(index)
+        cell, began = work.take(index), now()
         listener.cell_starts(cell)
         record = desk.run(cell, listener)
+        work.spent_s += now() - began
         written.append(record)
         listener.cell_ends(cell, record)
     return BudgetedSweep(
