@@ -89,7 +89,7 @@ def train(
         return
     click.echo(
         f"trained on {len(evidence.runs)} runs ({len(evidence.cells)} cells) of {len(evidence.data_sets)} data sets with "
-        f"{len(booster.features)} features; chosen: departures in {setting.scale}, depth {setting.depth}, {setting.iterations} trees, descriptions {'read' if setting.text else 'not read'}"
+        f"{len(booster.features)} features; chosen: departures in {setting.scale}, depth {setting.depth}, {setting.iterations} trees, not looked at: {', '.join(booster.leave_out) or 'nothing'}"
     )
     _say(evidence.left_out)
     for file in files:

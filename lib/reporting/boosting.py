@@ -51,15 +51,22 @@ def _score_table(title: str, subject: str, lines: Sequence[ScoreLine], used: str
 
 
 def by_family_table(judgement: Judgement) -> Table:
-    """MAE of each predictor on each left-out family: an original with its derived sets, averaged."""
-    table = Table(title="MAE by left-out family", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("family (sets)", overflow="fold")
-    for line in judgement.scores:
+    """MAE of each predictor that ranks on each left-out family: an original with its derived sets, averaged."""
+    lines = [line for line in judgement.scores if line.regret_1 is not None]
+    table = Table(
+        title="MAE by left-out family",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("family (sets)", overflow="fold", max_width=15)
+    for line in lines:
         table.add_column(line.name.replace("_", "\n"), justify="right", no_wrap=True)
     family_of = {cell.data_set: cell.family for cell in judgement.cells}
     for family in judgement.families:
         members = [name for name in family_of if family_of[name] == family]
-        means = [sum(line.by_set[m] for m in members) / len(members) for line in judgement.scores]
+        means = [sum(line.by_set[m] for m in members) / len(members) for line in lines]
         table.add_row(f"{family} ({len(members)})", *(f"{mean:.3f}" for mean in means))
     return table
 

@@ -34,14 +34,14 @@ def ablate(
     seed: int = 0,
     on_step: OnStep | None = None,
 ) -> Ablation:
-    """CatBoost of one setting, descriptions read, without one group of features at a time; the first line leaves nothing out."""
+    """CatBoost of one setting, every group looked at, without one group of features at a time; the first line leaves nothing out."""
     lines, skipped = [], []
     for name, groups in ABLATIONS.items():
         reason = _nothing_to_leave_out(name, facts, evidence)
         if reason:
             skipped.append(reason)
             continue
-        predictor = CatBoostPredictor(leave_out=groups, settings=(replace(setting, text=True),))
+        predictor = CatBoostPredictor(leave_out=groups, settings=(replace(setting, leave_out=()),))
         left_out = leave_families_out(evidence, facts, {name: predictor}, seed, on_step)
         lines.append(score_line(name, score_predictor(left_out, name)))
     return Ablation(tuple(lines), tuple(skipped))

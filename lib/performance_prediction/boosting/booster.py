@@ -48,22 +48,28 @@ FEATURE_SHARE = (
 
 @dataclass(frozen=True)
 class BoosterSetting:
-    """Scale on which departures are predicted, depth and number of trees, whether descriptions are read.
+    """Scale on which departures are predicted, depth and number of trees, groups of features that are not looked at.
 
-    Few data sets support only small trees, and their descriptions are easily learnt by heart.
+    Few data sets support only small trees, and what describes them is easily learnt by heart.
     """
 
     scale: Scale
     depth: int
     iterations: int
-    text: bool = True
+    leave_out: tuple[str, ...] = ()
 
 
 SETTINGS = (
     BoosterSetting("lift", 2, 60),
-    BoosterSetting("lift", 2, 60, text=False),
-    BoosterSetting("lift", 4, 120, text=False),
+    BoosterSetting("lift", 2, 60, ("text",)),
+    BoosterSetting("lift", 4, 120, ("text",)),
     BoosterSetting("quality", 2, 60),
+)
+PROBED_SETTINGS = (
+    BoosterSetting("lift", 2, 60),
+    BoosterSetting("lift", 4, 120, ("text",)),
+    BoosterSetting("lift", 2, 60, ("text", "data_set")),
+    BoosterSetting("lift", 4, 120, ("text", "data_set")),
 )
 
 
@@ -135,6 +141,7 @@ class ProbedCatBoostPredictor(CatBoostPredictor):
     """The same with landmarks among its features: for folders that were probed."""
 
     leave_out: tuple[str, ...] = ()
+    settings: tuple[BoosterSetting, ...] = PROBED_SETTINGS
 
 
 def fit_booster(
@@ -155,7 +162,7 @@ def fit_booster(
     importance = room_above_chance(cells, facts) if setting.scale == "lift" else {}
     effects = fit_effects(targets, importance)
     known = pair_facts(evidence)
-    leave_out = tuple({*leave_out, *(() if setting.text else ("text",))})
+    leave_out = tuple(sorted({*leave_out, *setting.leave_out}))
     frame = feature_frame([(facts[cell.data_set], known[cell.pair]) for cell in cells], leave_out)
     departures = [t.quality - effects.level - effects.pairs[t.pair] for t in targets]
     model = CatBoostRegressor(

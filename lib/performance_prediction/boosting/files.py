@@ -41,7 +41,6 @@ class _SavedBooster(BaseModel):
     scale: str
     depth: int
     iterations: int
-    text: bool
     level: float
     pairs: tuple[_SavedPair, ...]
 
@@ -92,7 +91,7 @@ def _booster(saved: _SavedBooster, trees: Path) -> Booster | None:
     }
     return Booster(
         model=model,
-        setting=BoosterSetting(saved.scale, saved.depth, saved.iterations, saved.text),  # type: ignore[arg-type]
+        setting=BoosterSetting(saved.scale, saved.depth, saved.iterations),  # type: ignore[arg-type]
         features=saved.features,
         leave_out=saved.leave_out,
         pairs=pairs,
@@ -114,7 +113,6 @@ def _description(booster: Booster, evidence: Evidence) -> _SavedBooster:
         scale=booster.setting.scale,
         depth=booster.setting.depth,
         iterations=booster.setting.iterations,
-        text=booster.setting.text,
         level=booster.level,
         pairs=tuple(
             _SavedPair(
