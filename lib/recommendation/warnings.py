@@ -19,8 +19,8 @@ def evidence_sentences(evidence: Evidence, estimates: Estimates) -> tuple[str, .
     families = sorted({evidence.families[name] for name in evidence.data_sets})
     shown = ", ".join(families[:NAMED_SETS]) + (" …" if len(families) > NAMED_SETS else "")
     sentences = [
-        f"{len(evidence.runs)} runs at epoch {evidence.epoch} on {len(evidence.data_sets)} data sets of {len(families)} unrelated "
-        f"origins ({shown}), {len(evidence.pairs)} pairs"
+        f"{len(evidence.runs)} runs at epoch {evidence.epoch} on {_counted(len(evidence.data_sets), 'data set')} of "
+        f"{_counted(len(families), 'unrelated origin')} ({shown}), {len(evidence.pairs)} pairs"
     ]
     if estimates.judgement:
         score = estimates.judgement.score(estimates.predictor)
@@ -56,7 +56,7 @@ def warning_sentences(
         )
     if predicted and len(families) < FEWEST_FAMILIES:
         warnings.append(
-            f"thin evidence: {len(families)} unrelated data sets, {FEWEST_FAMILIES} are needed for a 90 % interval, so none is given"
+            f"thin evidence: {_counted(len(families), 'unrelated data set')}, {FEWEST_FAMILIES} are needed for a 90 % interval, so none is given"
         )
     elif predicted and predicted[0].high - predicted[0].low > WIDE_INTERVAL:
         width = predicted[0].high - predicted[0].low
@@ -72,3 +72,7 @@ def warning_sentences(
             "CatBoost was not asked: it has not been judged on exactly these runs; `scripts/boosting.py evaluate` does that once"
         )
     return tuple(warnings)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
