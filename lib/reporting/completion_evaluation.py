@@ -124,6 +124,7 @@ def evaluate_files(
             raise MatrixError(
                 f"{option} was given {len(given)} times for {len(matrices)} matrices; give it once a matrix"
             )
+    origin = circumstances()
     scores: list[CellScores] = []
     for place, matrix in enumerate(matrices):
         beside = features_beside(matrix) if with_features else (None, None)
