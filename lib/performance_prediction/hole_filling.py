@@ -12,6 +12,9 @@ _SWEEPS = 40
 _RANKS = (1, 2, 4, 8, 16)
 _HIDDEN_SHARE = 0.1
 _MEAN_PRECISION = 1.0
+# As if so many cells had been seen to miss by this variance (of standardised scores): few cells must not look exact.
+_NOISE_CELLS = 10.0
+_NOISE_VARIANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def _principal_components(values: Floats, rank: int, seed: int) -> tuple[Floats,
         loadings, means = _maximised(known, mask, scores, covariances, noise)
         spread = np.einsum("nab,ja,jb->nj", covariances, loadings, loadings, optimize=True)
         errors = mask * (known - scores @ loadings.T - means) ** 2 + mask * spread
-        noise = max(float(errors.sum() / mask.sum()), 1e-4)
+        noise = float((errors.sum() + _NOISE_CELLS * _NOISE_VARIANCE) / (mask.sum() + _NOISE_CELLS))
     return centre + size * (scores @ loadings.T + means), size**2 * (spread + noise)
 
 

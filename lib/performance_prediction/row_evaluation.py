@@ -145,8 +145,7 @@ def _judged_cells(
 ) -> Iterator[tuple[int, int, Floats]]:
     """(known, row, [error, rival's error, coverage, width]) of one row for each number of known cells."""
     measured = np.flatnonzero(np.isfinite(held_out.truth))
-    means = np.nanmean(held_out.training, axis=0)
-    means = np.where(np.isfinite(means), means, np.nanmean(held_out.training))
+    means = _column_means(held_out.training)
     for known in KNOWN:
         for _ in range(reveals if known else 1):
             shown, hidden = np.split(rng.permutation(measured), [known])
@@ -167,6 +166,13 @@ def _judged_cells(
             yield known, held_out.row, np.array(figures)
 
 
+def _column_means(training: Floats) -> Floats:
+    """Mean of each column (n_columns,), that of all cells where a column has none."""
+    observed = np.isfinite(training)
+    sums = np.where(observed, training, 0.0).sum(0)
+    return np.where(observed.any(0), sums / np.maximum(observed.sum(0), 1), np.nanmean(training))
+
+
 def _regrets(held_out: _HeldOut) -> Floats:
     """Regret of each field of Regrets, (5,), among the columns measured for the row."""
     truth = held_out.truth
@@ -176,8 +182,7 @@ def _regrets(held_out: _HeldOut) -> Floats:
     scenarios = held_out.model.scenarios(nothing, held_out.features)
     portfolio = choose_columns(scenarios, nothing, 3, excluded=barred)
     predicted = np.where(measured, scenarios.weights @ scenarios.values, -np.inf)
-    averages = np.nanmean(held_out.training, axis=0)
-    average = np.where(measured & np.isfinite(averages), averages, -np.inf)
+    average = np.where(measured, _column_means(held_out.training), -np.inf)
     by_average, by_prediction = (np.argsort(-scores)[:3].tolist() for scores in (average, predicted))
     picks = [portfolio[:1], by_average[:1], portfolio, by_average, by_prediction]
     best = np.nanmax(truth)

@@ -67,7 +67,7 @@ def suggest(
     )
     before = incumbent or 0.0
     after = suggestions[-1].expected_best if suggestions else before
-    return Plan(suggestions, incumbent, float(best - before), float(best - after))
+    return Plan(suggestions, incumbent, max(float(best - before), 0.0), max(float(best - after), 0.0))
 
 
 def choose_columns(

@@ -131,3 +131,10 @@ def test_a_single_row_is_too_little() -> None:
     table = ScoreTable(("a", "b"), ("x", "y"), np.array([[0.1, 0.2], [np.nan, np.nan]]))
     with pytest.raises(TooLittleDataError, match="at least two other rows"):
         NewRowModel.fit(table)
+
+
+def test_a_table_of_a_few_scattered_cells_gives_wide_intervals() -> None:
+    scores, _ = planted_scores(12, 6, seed=2)
+    sparse = np.where(np.random.default_rng(0).random(scores.shape) < 0.85, np.nan, scores)
+    row = NewRowModel.fit(as_table(sparse)).predict(np.full(6, np.nan))
+    assert (row.high - row.low).min() > 0.2

@@ -79,7 +79,7 @@ def test_unknown_row_is_answered_with_the_nearest(matrix: Path) -> None:
 
 def test_evaluation_by_rows_prints_and_writes_its_figures(matrix: Path, tmp_path: Path) -> None:
     out = tmp_path / "rows.json"
-    done = run("evaluate-rows", "--matrix", matrix, "--json", out)
+    done = run("evaluate-rows", "--matrix", matrix, "--no-features", "--json", out)
     assert done.returncode == 0, done.stderr
     report = json.loads(out.read_text(encoding="utf-8"))
     assert [k["known"] for k in report["tables"]["scores"]["known_cells"]] == [0, 1, 3, 5]
