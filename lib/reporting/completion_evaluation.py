@@ -136,7 +136,7 @@ def evaluate_files(
         scores += evaluate(matrix.stem, read.table, plan, _show_scores)
     protocol = "cells hidden uniformly at random; each completer sees the others only; errors on hidden cells"
     return EvaluationReport(
-        circumstances=circumstances(),
+        circumstances=origin,
         protocol=protocol,
         summary=tuple(summarise(scores)),
         scores=tuple(scores),

@@ -54,8 +54,9 @@ def test_loss_is_the_error_on_observed_cells_and_falls() -> None:
     assert model.losses[-1] < model.losses[0]
 
 
-def test_sparse_input_gives_the_dense_answer() -> None:
-    table, _ = planted(40, 30)
+@pytest.mark.parametrize("hidden", [0.4, 0.97])  # kept dense inside, and kept sparse
+def test_sparse_input_gives_the_dense_answer(hidden: float) -> None:
+    table, _ = planted(40, 30, hidden=hidden)
     rows, columns = np.nonzero(table.observed)
     stored = scipy.sparse.csr_matrix((table.values[rows, columns], (rows, columns)), shape=table.values.shape)
     dense, sparse = fit_als(table.values, rank=2, sweeps=5), fit_als(stored, rank=2, sweeps=5)

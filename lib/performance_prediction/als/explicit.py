@@ -21,6 +21,7 @@ SINGLE_PRECISION_FROM_CELLS = (
     500_000  # above it, memory traffic decides the speed and rounding no longer matters
 )
 SPARSE_BELOW_SHARE = 0.05  # a dense product beats a sparse one until far fewer cells than this are observed
+DENSE_UP_TO_CELLS = 300_000_000  # two single-precision arrays of this size take 2.4 GB
 MINIMUM_NOISE = 1e-4  # a spread of zero would claim certainty
 
 OnSweep = Callable[[int, float], None]
@@ -163,7 +164,11 @@ def _sparse_cells(stored: Any) -> _Cells:
     weights = scipy.sparse.csr_matrix(
         (np.ones(count, np.float32), stored.indices, stored.indptr), stored.shape
     )
-    return _Cells(weights, centred, mean, count, _squared_norm(centred.data))
+    squared = _squared_norm(centred.data)
+    size = stored.shape[0] * stored.shape[1]
+    if SPARSE_BELOW_SHARE * size <= count and size <= DENSE_UP_TO_CELLS:
+        return _Cells(weights.toarray(), centred.toarray(), mean, count, squared)
+    return _Cells(weights, centred, mean, count, squared)
 
 
 def _squared_norm(values: Any) -> float:
