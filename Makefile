@@ -17,6 +17,7 @@ help:
 	@echo "make test         sets up, runs all tests"
 	@echo "make check        ruff (lint, format) and mypy"
 	@echo "make install-cpu  an environment without CUDA: make install-cpu TORCH_INDEX=<index with CPU wheels of torch>"
+	@echo "make benchmark    speed and prediction quality anew: make benchmark TABLES=<folder> DATASET=<folder>"
 	@echo "make clean        removes .venv, .poetry, .cache and $(DEMO)/"
 
 $(POETRY):
@@ -67,8 +68,13 @@ format: $(INSTALLED)
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
+# TABLES: a folder of score tables (CSV); DATASET: a folder of images.
 benchmark: $(INSTALLED)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(RUN) $$script || exit 1; done
+	@test -n "$(TABLES)" -a -n "$(DATASET)" || { echo "error: pass TABLES=<folder of score tables> DATASET=<folder of images>" >&2; exit 2; }
+	$(RUN) benchmarks/completion.py speed
+	$(RUN) benchmarks/completion.py quality $(filter-out %features.csv,$(wildcard $(TABLES)/*.csv))
+	$(RUN) benchmarks/new_rows.py $(TABLES)
+	$(RUN) benchmarks/features.py --dataset $(DATASET)
 
 clean:
 	rm -rf .venv .poetry .cache $(DEMO)
