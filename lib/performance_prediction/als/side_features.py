@@ -19,6 +19,7 @@ from lib.performance_prediction.table import Floats
 SEPARATORS = "|@/"
 MAX_COORDINATES = 24
 MAX_LEVELS = 200
+MAX_WORDS = 500
 NUMERIC_SHARE = 0.5  # a text column with so many numbers in it is a column of numbers
 LEVELS_OF_A_SETTING = 6  # a number with so few values is a setting, and may act as a category too
 LONG_TAIL = 50.0  # largest over smallest from which a positive number is read on a log scale
@@ -164,7 +165,9 @@ def _shared_words(names: Sequence[str]) -> Floats:
     """Rows of unit length: inverse-document-frequency weighted words that at least two names share."""
     bags = [set(_words(name)) for name in names]
     counts = Counter(word for bag in bags for word in bag)
-    shared = [word for word, count in counts.most_common(500) if 2 <= count < 0.95 * len(names)]
+    # in a fixed order: that of a set differs from one process to the next, and with it the rounding of all that follows
+    common = sorted(counts, key=lambda word: (-counts[word], word))
+    shared = [word for word in common if 2 <= counts[word] < 0.95 * len(names)][:MAX_WORDS]
     if not shared:
         return np.zeros((len(names), 0))
     present = np.array([[word in bag for word in shared] for bag in bags], dtype=float)
