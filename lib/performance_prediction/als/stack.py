@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import nnls
 
 from lib.performance_prediction.als.additive import Additive
 from lib.performance_prediction.als.bayesian_mf import BayesianMf
@@ -85,6 +84,8 @@ def nonnegative_weights(predictions: Floats, truth: Floats, certainty: Floats) -
 
     `predictions` (n_cells, n_members), `truth` and `certainty` (n_cells,).
     """
+    from scipy.optimize import nnls  # half a second that a recommendation does not need
+
     hold = np.sqrt(SUM_TO_ONE) * float(np.sqrt(np.mean(np.square(certainty * truth))) + 1e-9)
     left = np.vstack([predictions * certainty[:, None], np.full((1, predictions.shape[1]), hold)])
     weights, _ = nnls(left, np.append(truth * certainty, hold))
