@@ -41,6 +41,9 @@ class Estimate:
     evidence: str
 
 
+UNLABELLED = "additive"
+
+
 @dataclass(frozen=True)
 class Estimates:
     """Estimates of all possible pairs, best first; `judgement` None where too few families allow none."""
@@ -86,9 +89,17 @@ def estimate_pairs(
 
 
 def _answering(judgement: Judgement | None, new: DataSetFacts) -> tuple[str, str]:
-    """The predictor judged best in the regime of use, and why: with landmarks only for a folder that has them."""
+    """The predictor judged best in the regime of use, and why: with landmarks only for a folder that has them.
+
+    No predictor was judged on folders without labels, and CatBoost's level is far off there; averages need none.
+    """
     if judgement is None:
         return "additive", "too few unrelated data sets to judge a predictor: pair means answer"
+    if not new.classes:
+        return (
+            UNLABELLED,
+            "without labels the pairs' averages answer: every better predictor reads how the classes lie",
+        )
     if new.landmarks:
         return judgement.used_probed, judgement.reason_probed
     return judgement.used, judgement.reason

@@ -186,6 +186,14 @@ def test_catboost_answers_where_the_saved_judgement_of_these_runs_prefers_it(tmp
     assert recommend(more, FACTS, NEW, tmp_path).predictor != "catboost"
 
 
+def test_catboost_does_not_answer_for_images_without_labels(tmp_path: Path) -> None:
+    evidence = gather_evidence(RUNS)
+    _prefer_catboost(evidence, tmp_path)
+    given = recommend(evidence, FACTS, NEW.model_copy(update={"classes": ()}), tmp_path)
+    assert given.predictor == "additive"
+    assert all(c.low is not None and c.low <= c.quality <= c.high for c in given.candidates)
+
+
 def _prefer_catboost(evidence: Evidence, folder: Path) -> None:
     judgement = judge_rivals(evidence, FACTS)
     own = ScoreLine(
