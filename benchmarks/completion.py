@@ -24,10 +24,10 @@ from threadpoolctl import threadpool_limits
 
 from lib.config import PROJECT_ROOT
 from lib.performance_prediction.als.explicit import fit_als
-from lib.performance_prediction.completion import complete
-from lib.performance_prediction.evaluation import EvaluationPlan
-from lib.performance_prediction.score_csv import write_whole
-from lib.performance_prediction.table import COMPLETERS, Floats, ScoreTable
+from lib.performance_prediction.table.complete import complete
+from lib.performance_prediction.table.evaluate import EvaluationPlan
+from lib.performance_prediction.table.score_csv import write_whole
+from lib.performance_prediction.table.score_table import COMPLETERS, Floats, ScoreTable
 from lib.reporting.completion_evaluation import (
     circumstances,
     evaluate_files,

@@ -3,7 +3,7 @@
     python benchmarks/new_rows.py FOLDER [NAME...] [--seeds 3]
 
 FOLDER holds NAME.csv and, where there is one, NAME.features.csv. Ten folds over groups of rows, everything chosen from the
-training rows alone (see lib/performance_prediction/row_evaluation.py). Writes benchmarks/results/new_rows_NAME.json.
+training rows alone (see lib/performance_prediction/rows/evaluate.py). Writes benchmarks/results/new_rows_NAME.json.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def train(
     settings: Settings,
 ) -> None:
     """Complete the quality matrix of our own runs: table, picture, factors, and how wrong it is on cells it has not seen."""
-    from lib.performance_prediction.train_on_runs import train_on_runs
+    from lib.performance_prediction.als.train_on_runs import train_on_runs
     from lib.reporting.als_progress import loss_bar, show_completion
 
     with loss_bar(settings.als.sweeps) as on_sweep:
@@ -111,8 +111,8 @@ def evaluate(
     out: Path | None,
 ) -> None:
     """Compare completers on tables: hide cells, complete, and say how wrong each was."""
-    from lib.performance_prediction.evaluation import EvaluationPlan
-    from lib.performance_prediction.table import COMPLETERS
+    from lib.performance_prediction.table.evaluate import EvaluationPlan
+    from lib.performance_prediction.table.score_table import COMPLETERS
     from lib.reporting.completion_evaluation import evaluate_files, parse_fractions, show_report, write_report
 
     chosen = COMPLETERS.names() if names == "all" else [name.strip() for name in names.split(",")]

@@ -20,7 +20,7 @@ from lib.errors import CvAutomlError
 
 if TYPE_CHECKING:
     from lib.performance_prediction.boosting.booster import Booster
-    from lib.performance_prediction.evidence import Evidence
+    from lib.performance_prediction.boosting.evidence import Evidence
     from lib.records import DataSetFacts
 
 
@@ -64,10 +64,10 @@ def train(
     settings: Settings,
 ) -> None:
     """Fit CatBoost on every run; saves the model (.cbm) and the list of its features (.json)."""
+    from lib.performance_prediction.als.zoo_completion_files import writing
     from lib.performance_prediction.boosting.booster import CatBoostPredictor
     from lib.performance_prediction.boosting.files import save_booster
     from lib.performance_prediction.boosting.run_table import run_table
-    from lib.performance_prediction.zoo_completion_files import writing
 
     evidence, facts = _evidence(settings, epoch, domain, task)
     booster = CatBoostPredictor().fit(evidence, facts, seed)
@@ -117,11 +117,11 @@ def evaluate(
     """Leave every data set out once, relatives with it: error, ranking, regret, coverage beside the rivals. Trains the model too."""
     from rich.console import Console
 
+    from lib.performance_prediction.als.zoo_completion_files import writing
     from lib.performance_prediction.boosting.booster import CatBoostPredictor, ProbedCatBoostPredictor
     from lib.performance_prediction.boosting.evaluate import evaluate as judge_all
     from lib.performance_prediction.boosting.files import save_booster
     from lib.performance_prediction.boosting.judgement import save_judgement
-    from lib.performance_prediction.zoo_completion_files import writing
     from lib.reporting.boosting import by_family_table, judgement_tables
 
     evidence, facts = _evidence(settings, epoch, domain, task)
@@ -172,8 +172,8 @@ def explain(
     settings: Settings,
 ) -> None:
     """SHAP values as a picture and in words: of DATA_SET (a folder, or a name with runs), or of the model as a whole."""
+    from lib.performance_prediction.als.zoo_completion_files import writing
     from lib.performance_prediction.boosting.explain import explain_model, explain_set
-    from lib.performance_prediction.zoo_completion_files import writing
     from lib.reporting.boosting import MOST_BARS, draw_explanation
 
     evidence, facts = _evidence(settings, epoch, domain, task)
@@ -208,7 +208,7 @@ def explain(
 def _evidence(
     settings: Settings, epoch: int | None, domain: str | None, task: Any
 ) -> tuple[Evidence, dict[str, DataSetFacts]]:
-    from lib.performance_prediction.evidence import gather_evidence
+    from lib.performance_prediction.boosting.evidence import gather_evidence
     from lib.records import RecordStore
 
     store = RecordStore(settings.runs_dir)

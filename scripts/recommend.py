@@ -18,7 +18,7 @@ from lib.errors import TooLittleDataError
 
 if TYPE_CHECKING:
     from lib.datasets import DataSet
-    from lib.performance_prediction.evidence import Evidence
+    from lib.performance_prediction.boosting.evidence import Evidence
     from lib.recommendation.next_runs import RunPlan
     from lib.records import DataSetFacts, RunRecord
 
@@ -147,7 +147,7 @@ def _evidence(
     settings: Settings,
     folder: str,
 ) -> Evidence:
-    from lib.performance_prediction.evidence import gather_evidence
+    from lib.performance_prediction.boosting.evidence import gather_evidence
 
     try:
         return gather_evidence(records, epoch, domain, new.task, settings.related_data_sets)

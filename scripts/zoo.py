@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lib.benchmark.budget import BudgetedSweep, Policy
     from lib.benchmark.plan import Cell
     from lib.benchmark.selection import Request
-    from lib.performance_prediction.evidence import Pair
+    from lib.performance_prediction.boosting.evidence import Pair
     from lib.recommendation.budget_policy import BudgetPolicy, Outlook
     from lib.records import RunRecord
 
@@ -110,7 +110,7 @@ def _seeds(given: tuple[str, ...]) -> tuple[int, ...]:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(settings: Settings, as_json: bool) -> None:
     """Backbones (input, width, parameters, pretraining, where their weights are) and heads."""
-    from lib.benchmark.inventory import backbone_entries, backbone_table, head_entries, head_table
+    from lib.reporting.benchmark_inventory import backbone_entries, backbone_table, head_entries, head_table
 
     backbones, heads = backbone_entries(settings), head_entries()
     if as_json:
@@ -136,7 +136,7 @@ def plan(settings: Settings, request: Request, skip_failed: bool, as_json: bool)
 
 
 def _show_plan(sweep: Any, as_json: bool) -> None:
-    from lib.benchmark.tables import plan_json, plan_summary, plan_table
+    from lib.reporting.benchmark_tables import plan_json, plan_summary, plan_table
 
     if as_json:
         echo_json(plan_json(sweep.plan, sweep.selection.left_out))
@@ -169,8 +169,8 @@ def run(
     """
     from lib.benchmark.prepare import prepared
     from lib.benchmark.run import run_sweep
-    from lib.benchmark.tables import plan_summary
-    from lib.benchmark.watching import watching
+    from lib.reporting.benchmark_tables import plan_summary
+    from lib.reporting.watching import watching
 
     if budget is not None:
         _run_within(settings, request, skip_failed, dry_run, budget, as_json)
@@ -200,9 +200,9 @@ def _run_within(
     """`run --budget`: the policy of `recommend.py --suggest`, asked again after each cell; says what may have been missed."""
     from lib.benchmark.budget import order_within, run_within, seconds_of
     from lib.benchmark.prepare import prepared
-    from lib.benchmark.watching import watching
     from lib.recommendation.budget_policy import BudgetPolicy
     from lib.records import RecordStore
+    from lib.reporting.watching import watching
 
     budget_s = seconds_of(budget)
     sweep = prepared(request, settings, skip_failed=skip_failed)
@@ -240,7 +240,7 @@ def _ranking(policy: BudgetPolicy) -> Policy:
 
 
 def _pair_of(cell: Cell) -> Pair:
-    from lib.performance_prediction.evidence import Pair
+    from lib.performance_prediction.boosting.evidence import Pair
 
     return Pair(cell.backbone.name, cell.head + (" (fine-tuned)" if cell.recipe.finetune else ""))
 
@@ -254,7 +254,7 @@ def _outlooks(policy: BudgetPolicy, sweep: Any, outcome: BudgetedSweep, finished
 
 def _show_order(sweep: Any, expected: Any, notes: list[str], budget_s: float, as_json: bool) -> None:
     from lib.benchmark.budget import within
-    from lib.benchmark.tables import plan_json, plan_table
+    from lib.reporting.benchmark_tables import plan_json, plan_table
 
     shown = within(sweep.plan, expected)
     if as_json:
@@ -265,8 +265,8 @@ def _show_order(sweep: Any, expected: Any, notes: list[str], budget_s: float, as
 
 
 def _show_budgeted(outcome: BudgetedSweep, outlooks: list[Outlook], notes: list[str], as_json: bool) -> None:
-    from lib.benchmark.watching import readable_seconds
     from lib.reporting.budget import outlook_sentence
+    from lib.reporting.watching import readable_seconds
 
     if as_json:
         echo_json(

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "benchmark": GROUND | {"records", "datasets", "features", "zoo"},
     "performance_prediction": GROUND | {"records"},
     "recommendation": GROUND | {"records", "performance_prediction"},
-    "reporting": GROUND | {"records", "datasets", "features", "performance_prediction", "recommendation"},
+    "reporting": GROUND | {"records", "datasets", "features", "zoo", "benchmark", "performance_prediction", "recommendation"},
 }  # fmt: skip
 TORCH_FREE = ["records", "datasets", "performance_prediction", "recommendation", "reporting"]
 

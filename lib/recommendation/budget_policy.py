@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lib.errors import CvAutomlError
+from lib.performance_prediction.boosting.evidence import Evidence, Pair, families_of, gather_evidence, pair_of
 from lib.performance_prediction.boosting.row_model import FittedRowModel, RowModel
-from lib.performance_prediction.evidence import Evidence, Pair, families_of, gather_evidence, pair_of
-from lib.performance_prediction.row_scenarios import Scenarios
-from lib.performance_prediction.table import Floats
+from lib.performance_prediction.rows.scenarios import Scenarios
+from lib.performance_prediction.table.score_table import Floats
 from lib.records import DataSetFacts, DataSetInfo, RunRecord
 
 

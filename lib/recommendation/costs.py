@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from statistics import median
 
-from lib.performance_prediction.evidence import Evidence, Pair, pair_of
+from lib.performance_prediction.boosting.evidence import Evidence, Pair, pair_of
 from lib.recommendation.answer import Cost
 from lib.records import DataSetFacts, RunRecord
 

@@ -10,6 +10,7 @@ import numpy as np
 
 import lib.performance_prediction.boosting.rivals  # noqa: F401  registers the rivals
 from lib.errors import TooLittleDataError
+from lib.performance_prediction.als.matrix import quality_matrix
 from lib.performance_prediction.boosting.contract import (
     CATBOOST,
     CATBOOST_PROBED,
@@ -17,10 +18,9 @@ from lib.performance_prediction.boosting.contract import (
     SET_PREDICTORS,
     FittedSetPredictor,
 )
+from lib.performance_prediction.boosting.evidence import Evidence, Pair
 from lib.performance_prediction.boosting.family_intervals import FamilyResiduals
 from lib.performance_prediction.boosting.judgement import Judgement, load_judgement
-from lib.performance_prediction.evidence import Evidence, Pair
-from lib.performance_prediction.matrix import quality_matrix
 from lib.recommendation.answer import Basis
 from lib.recommendation.measured import Measured, measured_pairs
 from lib.records import DataSetFacts

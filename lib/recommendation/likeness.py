@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.performance_prediction.evidence import Evidence
-from lib.performance_prediction.similarity import feature_space
+from lib.performance_prediction.boosting.evidence import Evidence
+from lib.performance_prediction.boosting.similarity import feature_space
 from lib.recommendation.answer import SimilarSet
 from lib.records import DataSetFacts
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.performance_prediction.evidence import Evidence, Pair, pair_of
+from lib.performance_prediction.boosting.evidence import Evidence, Pair, pair_of
 from lib.records import DataSetFacts
 
 NORMAL_90 = 1.645  # half width of a normal's central 90 %, in standard deviations

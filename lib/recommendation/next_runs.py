@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.row_model import RowModel
-from lib.performance_prediction.evidence import Evidence
-from lib.performance_prediction.suggest import suggest
+from lib.performance_prediction.rows.suggest import suggest
 from lib.recommendation.costs import CostBook
 from lib.recommendation.measured import measured_pairs
 from lib.records import DataSetFacts

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lib.errors import TooLittleDataError
 from lib.performance_prediction.boosting.contract import chance_level
-from lib.performance_prediction.evidence import Evidence
+from lib.performance_prediction.boosting.evidence import Evidence
 from lib.recommendation.answer import Candidate, Cost, Recommendation
 from lib.recommendation.costs import CostBook
 from lib.recommendation.estimates import Estimate, Estimates, estimate_pairs

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.family_intervals import FEWEST_FAMILIES
-from lib.performance_prediction.evidence import Evidence
 from lib.recommendation.answer import Candidate
 from lib.recommendation.estimates import Estimates
 from lib.records import DataSetFacts

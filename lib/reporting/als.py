@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.performance_prediction.zoo_completion import ZooCompletion
-from lib.performance_prediction.zoo_completion_files import verdict
+from lib.performance_prediction.als.zoo_completion import ZooCompletion
+from lib.performance_prediction.als.zoo_completion_files import verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

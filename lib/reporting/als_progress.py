@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from lib.performance_prediction.als.explicit import OnSweep
-from lib.performance_prediction.train_on_runs import TrainedOnRuns
-from lib.performance_prediction.zoo_completion_files import file_stem, write_completion, writing
+from lib.performance_prediction.als.train_on_runs import TrainedOnRuns
+from lib.performance_prediction.als.zoo_completion_files import file_stem, write_completion, writing
 from lib.reporting.als import draw_completion
 from lib.reporting.als_table import completion_table
 

@@ -6,9 +6,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lib.performance_prediction.evidence import Pair
-from lib.performance_prediction.zoo_completion import ZooCompletion
-from lib.performance_prediction.zoo_completion_files import verdict
+from lib.performance_prediction.als.zoo_completion import ZooCompletion
+from lib.performance_prediction.als.zoo_completion_files import verdict
+from lib.performance_prediction.boosting.evidence import Pair
 
 MEASURED, COMPLETED, ERROR, EMBEDDING = "bold white", "bold blue", "red", "green"
 

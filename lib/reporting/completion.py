@@ -9,10 +9,10 @@ import click
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from lib.performance_prediction import als  # noqa: F401  (registers the completers)
-from lib.performance_prediction.completion import CompletedTable, complete
-from lib.performance_prediction.score_csv import read_score_table, refuse_unwritable, write_completed
-from lib.performance_prediction.table import COMPLETERS
+from lib.performance_prediction import completers  # noqa: F401  (registers the completers)
+from lib.performance_prediction.table.complete import CompletedTable, complete
+from lib.performance_prediction.table.score_csv import read_score_table, refuse_unwritable, write_completed
+from lib.performance_prediction.table.score_table import COMPLETERS
 
 
 class CompletionSummary(BaseModel):

@@ -17,8 +17,8 @@ from rich.table import Table
 
 from lib.config import PROJECT_ROOT
 from lib.errors import MatrixError
-from lib.performance_prediction import als  # noqa: F401  (registers the completers)
-from lib.performance_prediction.evaluation import (
+from lib.performance_prediction import completers  # noqa: F401  (registers the completers)
+from lib.performance_prediction.table.evaluate import (
     CellScores,
     EvaluationPlan,
     Spread,
@@ -26,8 +26,8 @@ from lib.performance_prediction.evaluation import (
     evaluate,
     summarise,
 )
-from lib.performance_prediction.score_csv import read_score_table, write_whole
-from lib.performance_prediction.table import COMPLETERS
+from lib.performance_prediction.table.score_csv import read_score_table, write_whole
+from lib.performance_prediction.table.score_table import COMPLETERS
 
 FEWEST_CHARACTERS = 118  # a line of the table, which is worth nothing when cut
 LIBRARIES = ("numpy", "scipy", "implicit", "catboost")

@@ -13,12 +13,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lib.performance_prediction.new_rows import NewRowModel
-from lib.performance_prediction.row_evaluation import RowEvaluation, evaluate_rows
-from lib.performance_prediction.row_files import position_of, read_costs, relatives_by_name, without_row
-from lib.performance_prediction.score_csv import read_score_table, write_whole
-from lib.performance_prediction.suggest import Plan, suggest
-from lib.performance_prediction.table import ScoreTable
+from lib.performance_prediction.rows.evaluate import RowEvaluation, evaluate_rows
+from lib.performance_prediction.rows.files import position_of, read_costs, relatives_by_name, without_row
+from lib.performance_prediction.rows.model import NewRowModel
+from lib.performance_prediction.rows.suggest import Plan, suggest
+from lib.performance_prediction.table.score_csv import read_score_table, write_whole
+from lib.performance_prediction.table.score_table import ScoreTable
 from lib.reporting.completion_evaluation import Circumstances, circumstances
 
 FEWEST_CHARACTERS = 118

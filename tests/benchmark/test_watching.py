@@ -10,8 +10,8 @@ from rich.live import Live
 
 from lib.benchmark.estimates import Rates
 from lib.benchmark.plan import plan_cells
-from lib.benchmark.watching import LiveTable, PlainLines, TimeLeft, readable_seconds, watching
 from lib.records import EpochEntry
+from lib.reporting.watching import LiveTable, PlainLines, TimeLeft, readable_seconds, watching
 from tests.benchmark.test_plan import cell, record
 from tests.zoo.made_up import made_up_backbone_info
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from lib.performance_prediction.scales import LOGIT
-from lib.performance_prediction.table import Floats, ScoreTable
+from lib.performance_prediction.table.scales import LOGIT
+from lib.performance_prediction.table.score_table import Floats, ScoreTable
 
 
 def planted_scores(n_rows: int, n_columns: int, seed: int) -> tuple[Floats, pd.DataFrame]:

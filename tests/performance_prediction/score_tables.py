@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from lib.performance_prediction.table import Floats, ScoreTable
+from lib.performance_prediction.table.score_table import Floats, ScoreTable
 
 
 def planted(

@@ -15,12 +15,12 @@ from lib.performance_prediction.boosting.booster import (
     ProbedCatBoostPredictor,
     fit_booster,
 )
+from lib.performance_prediction.boosting.evidence import gather_evidence
 from lib.performance_prediction.boosting.explain import explain_model, explain_set
 from lib.performance_prediction.boosting.features import FEATURE_GROUPS, feature_frame, pair_facts
 from lib.performance_prediction.boosting.files import booster_stem, load_booster, save_booster
 from lib.performance_prediction.boosting.run_table import run_table
 from lib.performance_prediction.boosting.wording import describe
-from lib.performance_prediction.evidence import gather_evidence
 from lib.reporting.boosting import draw_explanation
 from tests.performance_prediction.synthetic_zoo import data_set_info, facts_of, zoo_runs
 

@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 
 from lib.errors import TooLittleDataError
 from lib.performance_prediction.boosting.contract import Facts, FittedSetPredictor, Floats, SetPredictor
+from lib.performance_prediction.boosting.evidence import Evidence, Pair, gather_evidence
 from lib.performance_prediction.boosting.family_intervals import FamilyResiduals
 from lib.performance_prediction.boosting.judgement import (
     ScoreLine,
@@ -25,7 +26,6 @@ from lib.performance_prediction.boosting.leave_set_out import (
     spearman,
 )
 from lib.performance_prediction.boosting.rival_judgement import judge_rivals
-from lib.performance_prediction.evidence import Evidence, Pair, gather_evidence
 from lib.records import DataSetFacts
 from tests.performance_prediction.synthetic_zoo import data_set_info, finished_run, zoo_runs
 

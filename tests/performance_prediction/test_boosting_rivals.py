@@ -9,8 +9,8 @@ import lib.performance_prediction.boosting.booster
 import lib.performance_prediction.boosting.rivals
 import lib.performance_prediction.boosting.row_model  # noqa: F401
 from lib.performance_prediction.boosting.contract import SET_PREDICTORS, chance_level, lift, unlift
-from lib.performance_prediction.evidence import Pair, gather_evidence
-from lib.performance_prediction.similarity import feature_space
+from lib.performance_prediction.boosting.evidence import Pair, gather_evidence
+from lib.performance_prediction.boosting.similarity import feature_space
 from tests.performance_prediction.synthetic_zoo import data_set_info, facts_of, finished_run, zoo_runs
 
 RUNS, FACTS = zoo_runs(5, seeds=1, hole_share=0.2)

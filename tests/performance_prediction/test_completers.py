@@ -6,17 +6,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.performance_prediction.als.additive import fit_additive
-from lib.performance_prediction.als.boosted import boosted_correction
 from lib.performance_prediction.als.fold_in import condition_on_cells
-from lib.performance_prediction.als.gibbs import Draw, GibbsSettings, _draw_normals, _Side, _wishart, sample
-from lib.performance_prediction.als.hold_out import draw_folds, plan_folds
-from lib.performance_prediction.als.knn import squared_distances
-from lib.performance_prediction.als.score_scale import ScoreScale
-from lib.performance_prediction.als.side_features import side_coordinates
-from lib.performance_prediction.als.soft_impute import soft_impute
-from lib.performance_prediction.als.stack import Stack, choose_weights, nonnegative_weights
-from lib.performance_prediction.table import HeldOut
+from lib.performance_prediction.completers.additive import fit_additive
+from lib.performance_prediction.completers.boosted import boosted_correction
+from lib.performance_prediction.completers.gibbs import (
+    Draw,
+    GibbsSettings,
+    _draw_normals,
+    _Side,
+    _wishart,
+    sample,
+)
+from lib.performance_prediction.completers.knn import squared_distances
+from lib.performance_prediction.completers.soft_impute import soft_impute
+from lib.performance_prediction.completers.stack import Stack, choose_weights, nonnegative_weights
+from lib.performance_prediction.table.hold_out import draw_folds, plan_folds
+from lib.performance_prediction.table.score_scale import ScoreScale
+from lib.performance_prediction.table.score_table import HeldOut
+from lib.performance_prediction.table.side_information import side_coordinates
 from tests.performance_prediction.score_tables import planted, table_of
 
 

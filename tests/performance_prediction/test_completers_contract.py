@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import lib.performance_prediction.als  # noqa: F401  registers the completers
+import lib.performance_prediction.completers  # noqa: F401  registers the completers
 from lib.errors import CvAutomlError
-from lib.performance_prediction.table import COMPLETERS, ScoreTable
+from lib.performance_prediction.table.score_table import COMPLETERS, ScoreTable
 from tests.performance_prediction.score_tables import planted, table_of
 
 EXPECTED = {

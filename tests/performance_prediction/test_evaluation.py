@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.performance_prediction.completion import complete
-from lib.performance_prediction.evaluation import (
+from lib.performance_prediction.table.complete import complete
+from lib.performance_prediction.table.evaluate import (
     EvaluationPlan,
     evaluate,
     hidden_cells,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib.errors import TooLittleDataError
-from lib.performance_prediction.evidence import Pair, family_of, gather_evidence
+from lib.performance_prediction.boosting.evidence import Pair, family_of, gather_evidence
 from tests.performance_prediction.synthetic_zoo import data_set_info, finished_run, incompatible_run
 
 REAL = data_set_info("steel")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.performance_prediction.hole_filling import fill_holes
+from lib.performance_prediction.rows.hole_filling import fill_holes
 
 
 def _planted(noise: float) -> tuple[np.ndarray, np.ndarray]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.performance_prediction.completion import complete
-from lib.performance_prediction.intervals import Calibration, calibrate, conformal_quantile
-from lib.performance_prediction.table import HeldOut
+from lib.performance_prediction.table.cell_intervals import Calibration, calibrate, conformal_quantile
+from lib.performance_prediction.table.complete import complete
+from lib.performance_prediction.table.score_table import HeldOut
 from tests.performance_prediction.score_tables import planted, table_of
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.performance_prediction.evidence import Cell, Pair, gather_evidence
-from lib.performance_prediction.matrix import family_weights, fit_effects, quality_matrix
+from lib.performance_prediction.als.matrix import family_weights, fit_effects, quality_matrix
+from lib.performance_prediction.boosting.evidence import Cell, Pair, gather_evidence
 from tests.performance_prediction.synthetic_zoo import (
     QUALITY_OF_BACKBONE,
     data_set_info,

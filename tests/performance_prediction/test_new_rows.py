@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from lib.errors import MatrixError, TooLittleDataError
-from lib.performance_prediction.new_rows import NewRowModel
-from lib.performance_prediction.table import ScoreTable
+from lib.performance_prediction.rows.model import NewRowModel
+from lib.performance_prediction.table.score_table import ScoreTable
 from tests.performance_prediction.planted_rows import as_table, planted_scores, revealed
 
 NOTHING = np.full(20, np.nan)

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import multivariate_normal
 
-from lib.performance_prediction.row_covariance import ResidualMoments, Shrinkage
+from lib.performance_prediction.rows.covariance import ResidualMoments, Shrinkage
 
 RESIDUALS = np.random.default_rng(0).normal(size=(50, 4)) @ np.random.default_rng(1).normal(size=(4, 4))
 FLOOR = 1e-3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lib.errors import TooLittleDataError
-from lib.performance_prediction.row_evaluation import evaluate_rows
+from lib.performance_prediction.rows.evaluate import evaluate_rows
 from tests.performance_prediction.planted_rows import as_table, planted_scores
 
 

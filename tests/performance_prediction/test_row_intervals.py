@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lib.performance_prediction.new_rows import NewRowModel
-from lib.performance_prediction.row_intervals import (
+from lib.performance_prediction.rows.model import NewRowModel
+from lib.performance_prediction.table.row_intervals import (
     RowConformal,
     fair_quantile,
     row_quantile,

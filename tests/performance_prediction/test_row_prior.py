@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from lib.performance_prediction.row_features import FeatureEncoder
-from lib.performance_prediction.row_prior import fit_row_prior, grouped_folds
+from lib.performance_prediction.rows.features import FeatureEncoder
+from lib.performance_prediction.rows.prior import fit_row_prior, grouped_folds
 
 RNG = np.random.default_rng(0)
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lib.performance_prediction.row_covariance import ResidualMoments, Shrinkage
-from lib.performance_prediction.row_scenarios import Scenarios, Surprises
+from lib.performance_prediction.rows.covariance import ResidualMoments, Shrinkage
+from lib.performance_prediction.rows.scenarios import Scenarios, Surprises
 
 RESIDUALS = np.array([[0.5, 0.5, 0.0], [-0.5, -0.5, 0.0], [0.1, 0.1, 0.4], [-0.1, -0.1, -0.4]])
 SURPRISES = Surprises(ResidualMoments.of(RESIDUALS), Shrinkage(np.zeros(3), 0.0, 0.01), 0.5 + RESIDUALS)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lib.errors import MatrixError
-from lib.performance_prediction.score_csv import read_score_table, refuse_unwritable, write_completed
+from lib.performance_prediction.table.score_csv import read_score_table, refuse_unwritable, write_completed
 from tests.performance_prediction.score_tables import table_of
 
 

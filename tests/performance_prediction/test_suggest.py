@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from lib.errors import MatrixError
-from lib.performance_prediction.new_rows import NewRowModel
-from lib.performance_prediction.row_scenarios import Scenarios
-from lib.performance_prediction.suggest import choose_columns, suggest
+from lib.performance_prediction.rows.model import NewRowModel
+from lib.performance_prediction.rows.scenarios import Scenarios
+from lib.performance_prediction.rows.suggest import choose_columns, suggest
 from tests.performance_prediction.planted_rows import as_table, planted_scores, revealed
 
 

@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import lib.performance_prediction.als  # noqa: F401  registers the rivals
+import lib.performance_prediction.completers  # noqa: F401  registers the rivals
 from lib.config import AlsSettings
 from lib.errors import CvAutomlError, TooLittleDataError
-from lib.performance_prediction.evidence import gather_evidence
-from lib.performance_prediction.matrix import QualityMatrix, quality_matrix
-from lib.performance_prediction.zoo_completion import (
+from lib.performance_prediction.als.matrix import QualityMatrix, quality_matrix
+from lib.performance_prediction.als.zoo_completion import (
     complete_zoo,
     conformal_half_width,
     refuse_too_little,
     supported_rank,
 )
-from lib.performance_prediction.zoo_completion_files import report_of, verdict, write_completion
+from lib.performance_prediction.als.zoo_completion_files import report_of, verdict, write_completion
+from lib.performance_prediction.boosting.evidence import gather_evidence
 from tests.performance_prediction.synthetic_zoo import data_set_info, finished_run, incompatible_run
 
 INFO = data_set_info("steel")

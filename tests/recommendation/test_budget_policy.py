@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.performance_prediction.evidence import Pair
+from lib.performance_prediction.boosting.evidence import Pair
 from lib.recommendation.budget_policy import BudgetPolicy, Option, weighted_quantiles
 from lib.reporting.budget import outlook_sentence
 from tests.performance_prediction.synthetic_zoo import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lib.performance_prediction.evidence import gather_evidence
+from lib.performance_prediction.boosting.evidence import gather_evidence
 from lib.recommendation.next_runs import next_runs
 from tests.performance_prediction.synthetic_zoo import data_set_info, facts_of, finished_run, zoo_runs
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from lib.errors import TooLittleDataError
+from lib.performance_prediction.boosting.evidence import Evidence, Pair, gather_evidence
 from lib.performance_prediction.boosting.judgement import ScoreLine, load_judgement, save_judgement
 from lib.performance_prediction.boosting.rival_judgement import judge_rivals
-from lib.performance_prediction.evidence import Evidence, Pair, gather_evidence
 from lib.recommendation.answer import Recommendation
 from lib.recommendation.costs import CostBook
 from lib.recommendation.measured import measured_pairs

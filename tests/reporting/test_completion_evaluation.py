@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lib.errors import CvAutomlError, MatrixError
-from lib.performance_prediction.evaluation import EvaluationPlan
+from lib.performance_prediction.table.evaluate import EvaluationPlan
 from lib.reporting.completion_evaluation import (
     circumstances,
     evaluate_files,

@@ -9,9 +9,9 @@ import pandas as pd
 
 from lib.performance_prediction.als.explicit import AlsModel, fit_als
 from lib.performance_prediction.als.fold_in import TableCompletion
-from lib.performance_prediction.als.hold_out import best_candidate
-from lib.performance_prediction.als.score_scale import ScaleName, ScoreScale
-from lib.performance_prediction.table import COMPLETERS, Completer, Completion, Floats, ScoreTable
+from lib.performance_prediction.table.hold_out import best_candidate
+from lib.performance_prediction.table.score_scale import ScaleName, ScoreScale
+from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 
 RANKS = (0, 1, 2, 4, 8)
 REGULARISATIONS = (0.3, 1.0, 3.0)  # in units of the measured cells' variance

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse
 
 from lib.errors import MatrixError
-from lib.performance_prediction.table import Floats
+from lib.performance_prediction.table.score_table import Floats
 
 SINGLE_PRECISION_FROM_CELLS = (
     500_000  # above it, memory traffic decides the speed and rounding no longer matters

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lib.performance_prediction.table import Completion, Floats, HeldOut
+from lib.performance_prediction.table.score_table import Completion, Floats, HeldOut
 
 SHRINKAGE_ROWS = 5.0  # so many rows' worth of belief in independent columns
 SMALLEST_SPREAD = 1e-4

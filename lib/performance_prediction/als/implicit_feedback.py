@@ -13,8 +13,8 @@ import scipy.sparse
 from threadpoolctl import threadpool_limits
 
 from lib.performance_prediction.als.fold_in import TableCompletion
-from lib.performance_prediction.als.hold_out import choice_cells
-from lib.performance_prediction.table import COMPLETERS, Completer, Completion, Floats, ScoreTable
+from lib.performance_prediction.table.hold_out import choice_cells
+from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 
 RAW_FACTORS, RAW_CONFIDENCE = 16, 1.0
 FACTORS = (1, 2, 4, 16)

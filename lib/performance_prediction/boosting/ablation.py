@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from lib.performance_prediction.boosting.booster import BoosterSetting, CatBoostPredictor
 from lib.performance_prediction.boosting.contract import Facts
+from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.judgement import ScoreLine, score_line
 from lib.performance_prediction.boosting.leave_set_out import OnStep, leave_families_out, score_predictor
-from lib.performance_prediction.evidence import Evidence
 
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "nothing": (),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from lib.errors import TooLittleDataError
+from lib.performance_prediction.als.matrix import family_weights, fit_effects
 from lib.performance_prediction.boosting.contract import (
     CATBOOST,
     CATBOOST_PROBED,
@@ -20,6 +21,7 @@ from lib.performance_prediction.boosting.contract import (
     chance_level,
     unlift,
 )
+from lib.performance_prediction.boosting.evidence import Cell, Evidence, Pair
 from lib.performance_prediction.boosting.features import (
     CATEGORICAL_FEATURES,
     TEXT_FEATURES,
@@ -28,8 +30,6 @@ from lib.performance_prediction.boosting.features import (
     pair_facts,
 )
 from lib.performance_prediction.boosting.rivals import lifted_cells, room_above_chance
-from lib.performance_prediction.evidence import Cell, Evidence, Pair
-from lib.performance_prediction.matrix import family_weights, fit_effects
 from lib.records import DataSetFacts
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lib.performance_prediction.evidence import Evidence, Pair
+from lib.performance_prediction.boosting.evidence import Evidence, Pair
 from lib.records import DataSetFacts
 from lib.registry import Registry
 

@@ -8,9 +8,9 @@ import lib.performance_prediction.boosting.row_model  # noqa: F401  the three re
 from lib.performance_prediction.boosting.ablation import Ablation, ablate
 from lib.performance_prediction.boosting.booster import BoosterSetting
 from lib.performance_prediction.boosting.contract import CATBOOST_PROBED, SET_PREDICTORS, Facts
+from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.judgement import Judgement, judge
 from lib.performance_prediction.boosting.leave_set_out import OnStep, leave_families_out
-from lib.performance_prediction.evidence import Evidence
 
 
 def evaluate(

@@ -9,9 +9,9 @@ import numpy as np
 
 from lib.performance_prediction.boosting.booster import Booster
 from lib.performance_prediction.boosting.contract import Facts, chance_level
+from lib.performance_prediction.boosting.evidence import Pair
 from lib.performance_prediction.boosting.features import CATEGORICAL_FEATURES, TEXT_FEATURES
 from lib.performance_prediction.boosting.wording import MIDDLING, describe
-from lib.performance_prediction.evidence import Pair
 from lib.records import DataSetFacts
 
 SMALLEST_EFFECT = 0.002  # quality; less is not worth a word

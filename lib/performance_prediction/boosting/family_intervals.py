@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from lib.performance_prediction.evidence import Pair
+from lib.performance_prediction.boosting.evidence import Pair
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from lib.performance_prediction.als.explicit import AlsModel, fit_als
-from lib.performance_prediction.evidence import Evidence, Pair, pair_of
-from lib.performance_prediction.matrix import QualityMatrix, quality_matrix
-from lib.performance_prediction.zoo_completion import supported_rank
+from lib.performance_prediction.als.matrix import QualityMatrix, quality_matrix
+from lib.performance_prediction.als.zoo_completion import supported_rank
+from lib.performance_prediction.boosting.evidence import Evidence, Pair, pair_of
 from lib.records import BackboneInfo, DataSetFacts
 from lib.registry import Registry
 

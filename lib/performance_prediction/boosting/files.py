@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lib.performance_prediction.boosting.booster import Booster, BoosterSetting
 from lib.performance_prediction.boosting.contract import FEATURES_VERSION
+from lib.performance_prediction.boosting.evidence import Evidence, Pair
 from lib.performance_prediction.boosting.features import PairFacts
-from lib.performance_prediction.evidence import Evidence, Pair
 from lib.records import BackboneInfo
 from lib.records.store import write_atomically
 

@@ -9,13 +9,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lib.performance_prediction.boosting.contract import CATBOOST_PROBED, FEATURES_VERSION, SET_PREDICTORS
+from lib.performance_prediction.boosting.evidence import Evidence, Pair
 from lib.performance_prediction.boosting.family_intervals import FamilyResiduals
 from lib.performance_prediction.boosting.leave_set_out import (
     LeftOutSet,
     PredictorScore,
     score_predictor,
 )
-from lib.performance_prediction.evidence import Evidence, Pair
 from lib.records.store import write_atomically
 
 REGRET_NOISE = (

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from lib.errors import TooLittleDataError
 from lib.performance_prediction.boosting.contract import Facts, SetPredictor
+from lib.performance_prediction.boosting.evidence import Evidence, Pair
 from lib.performance_prediction.boosting.family_intervals import FamilyResiduals
-from lib.performance_prediction.evidence import Evidence, Pair
 
 Floats = npt.NDArray[np.float64]
 OnStep = Callable[[str], None]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import lib.performance_prediction.boosting.rivals  # noqa: F401  registers the rivals
 from lib.performance_prediction.boosting.contract import SET_PREDICTORS, Facts
+from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.judgement import Judgement, judge
 from lib.performance_prediction.boosting.leave_set_out import leave_families_out
-from lib.performance_prediction.evidence import Evidence
 
 
 def judge_rivals(evidence: Evidence, facts: Facts, seed: int = 0) -> Judgement:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lib.performance_prediction.als.matrix import Effects, family_weights, fit_effects
 from lib.performance_prediction.boosting.contract import (
     SET_PREDICTORS,
     Facts,
@@ -17,9 +18,8 @@ from lib.performance_prediction.boosting.contract import (
     lift,
     unlift,
 )
-from lib.performance_prediction.evidence import Cell, Evidence, Pair
-from lib.performance_prediction.matrix import Effects, family_weights, fit_effects
-from lib.performance_prediction.similarity import feature_space
+from lib.performance_prediction.boosting.evidence import Cell, Evidence, Pair
+from lib.performance_prediction.boosting.similarity import feature_space
 from lib.records import DataSetFacts
 
 

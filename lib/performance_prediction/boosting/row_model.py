@@ -16,9 +16,9 @@ from lib.performance_prediction.boosting.contract import (
     Floats,
     SetPredictor,
 )
-from lib.performance_prediction.data_set_table import data_set_matrix
-from lib.performance_prediction.evidence import Evidence, Pair
-from lib.performance_prediction.new_rows import NewRowModel
+from lib.performance_prediction.boosting.data_set_table import data_set_matrix
+from lib.performance_prediction.boosting.evidence import Evidence, Pair
+from lib.performance_prediction.rows.model import NewRowModel
 from lib.records import DataSetFacts
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from lib.performance_prediction.boosting.contract import Facts
+from lib.performance_prediction.boosting.evidence import Evidence, pair_of
 from lib.performance_prediction.boosting.features import feature_frame, pair_facts
-from lib.performance_prediction.evidence import Evidence, pair_of
 
 
 def run_table(evidence: Evidence, facts: Facts) -> pd.DataFrame:

@@ -1,0 +1,238 @@
+"""Tables of scores and of features as CSV files: read with every fault named by its place, completed ones written as long CSV."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lib.errors import MatrixError
+from lib.performance_prediction.table.score_table import Floats, ScoreTable
+
+MISSING = {"", "na", "nan", "n/a", "null", "none", "-", "?"}
+LISTED = 3  # names spelled out in a message before "and n more"
+
+
+@dataclass(frozen=True)
+class ReadScores:
+    """A table as read, and sentences about what was odd but could be lived with."""
+
+    table: ScoreTable
+    warnings: tuple[str, ...]
+
+
+def read_score_table(
+    path: Path, row_features: Path | None = None, column_features: Path | None = None
+) -> ReadScores:
+    """Reads a matrix CSV (first column row names, header column names, empty = missing) and its features tables.
+
+    Raises MatrixError, naming file, line and column, when the file is not such a table, a name appears twice, a cell is no
+    number or lies outside [0, 1], or no cell is measured.
+    """
+    header, lines = _read_lines(path)
+    columns = tuple(header[1:])
+    rows = tuple(line.cells[0] for line in lines)
+    _refuse_repeats(path, "row", rows)
+    _refuse_repeats(path, "column", columns)
+    values = np.array(
+        [
+            [_score(path, line, name, text) for name, text in zip(columns, line.cells[1:], strict=True)]
+            for line in lines
+        ]
+    )
+    if not np.isfinite(values).any():
+        raise MatrixError(f"{path}: no cell is measured; fill in at least one score between 0 and 1")
+    of_rows, row_warnings = _features(row_features, rows, "row")
+    of_columns, column_warnings = _features(column_features, columns, "column")
+    table = ScoreTable(rows, columns, values, of_rows, of_columns)
+    return ReadScores(table, tuple([*row_warnings, *column_warnings]))
+
+
+def write_completed(path: Path, table: ScoreTable, mean: Floats, low: Floats, high: Floats) -> None:
+    """Writes one line a cell: `row,column,status,value,low,high`, row by row.
+
+    Measured cells keep their value to the last digit, with low = high = value. The file appears whole or not at all.
+    """
+    observed = table.observed
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", "column", "status", "value", "low", "high"])
+    for i, row in enumerate(table.rows):
+        for j, column in enumerate(table.columns):
+            if observed[i, j]:
+                exact = repr(float(table.values[i, j]))
+                writer.writerow([row, column, "measured", exact, exact, exact])
+            else:
+                numbers = (f"{value:.6f}" for value in (mean[i, j], low[i, j], high[i, j]))
+                writer.writerow([row, column, "completed", *numbers])
+    write_whole(path, text.getvalue())
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raises MatrixError now rather than after the work when `path` cannot become a file."""
+    if path.is_dir():
+        raise MatrixError(f"cannot write {path}: it is a folder; name a file with --out")
+    standing = next(parent for parent in path.absolute().parents if parent.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK):
+        raise MatrixError(
+            f"cannot write {path}: {standing} is no folder that can be written to; choose another with --out"
+        )
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes `text` to a temporary neighbour of `path` and renames it; raises MatrixError when the place cannot be written."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise MatrixError(f"cannot write {path}: {error.strerror}; choose another file with --out") from error
+
+
+@dataclass(frozen=True)
+class _Line:
+    number: int
+    cells: list[str]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise MatrixError(f"cannot read {path}: {error.strerror}; pass an existing CSV file") from error
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MatrixError(
+            f"{path} is not UTF-8 text (byte {error.start}); save the table as CSV in UTF-8"
+        ) from error
+
+
+def _read_lines(path: Path) -> tuple[list[str], list[_Line]]:
+    """Header and lines with their numbers; blank lines are skipped."""
+    text = _read_text(path)
+    if not text.strip():
+        raise MatrixError(f"{path} is empty; expected a header of column names and one line a row")
+    first = text.lstrip("\r\n").splitlines()[0]
+    for other, name in ((";", "semicolons"), ("\t", "tabs")):
+        if other in first and "," not in first:
+            raise MatrixError(
+                f"{path}, line 1: cells are separated by {name}; save the table with commas (and points in numbers)"
+            )
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines: list[_Line] = []
+    try:
+        lines = [_Line(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise MatrixError(
+            f"{path}, line {reader.line_num}: not valid CSV ({error}); mend the quotes there"
+        ) from error
+    header = lines[0].cells
+    if len(header) < 2:
+        raise MatrixError(f"{path}, line 1: expected a column of row names and at least one column of scores")
+    for line in lines[1:]:
+        if len(line.cells) != len(header):
+            raise MatrixError(
+                f"{path}, line {line.number} ('{line.cells[0]}'): {len(line.cells)} cells where the header has {len(header)}; "
+                "add the missing commas or quote names that hold a comma"
+            )
+    if len(lines) == 1:
+        raise MatrixError(f"{path} has a header but no rows; add one line a row")
+    return header, lines[1:]
+
+
+def _refuse_repeats(path: Path, kind: str, names: Sequence[str]) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise MatrixError(
+            f"{path}: {kind} {_listed(repeated)} appears more than once; give every {kind} a name of its own"
+        )
+    if any(not name.strip() for name in names):
+        place = [name.strip() == "" for name in names].index(True) + 1
+        raise MatrixError(f"{path}: {kind} {place} has no name; give every {kind} a name")
+
+
+def _score(path: Path, line: _Line, column: str, text: str) -> float:
+    if text.strip().lower() in MISSING:
+        return float("nan")
+    try:
+        value = float(text)
+    except ValueError:
+        raise MatrixError(
+            f"{path}, line {line.number}: row '{line.cells[0]}', column '{column}' holds '{text}', which is no number; "
+            "write a score between 0 and 1, or leave the cell empty"
+        ) from None
+    if not 0.0 <= value <= 1.0:
+        raise MatrixError(
+            f"{path}, line {line.number}: row '{line.cells[0]}', column '{column}' holds {text}, outside [0, 1]; "
+            "scale the scores (percent: divide by 100) or empty the cell"
+        )
+    return value
+
+
+def _features(path: Path | None, names: Sequence[str], kind: str) -> tuple[pd.DataFrame | None, list[str]]:
+    """Features in the order of `names`; names unknown on either side become warnings."""
+    if path is None:
+        return None, []
+    header, lines = _read_lines(path)
+    told = [line.cells[0] for line in lines]
+    _refuse_repeats(path, kind, told)
+    frame = pd.DataFrame([line.cells[1:] for line in lines], index=told, columns=_distinct(header[1:]))
+    known = set(told)
+    absent = [name for name in names if name not in known]
+    if len(absent) == len(names):
+        raise MatrixError(
+            f"{path}: no {kind} of the matrix is described there; its first column must hold names such as '{names[0]}'"
+        )
+    warnings = []
+    if absent:
+        warnings.append(f"{path}: nothing about {kind} {_listed(absent)}; completed without features")
+    strangers = [name for name in told if name not in set(names)]
+    if strangers:
+        warnings.append(f"{path}: {kind} {_listed(strangers)} not in the matrix; left out")
+    return _typed(frame.reindex(list(names))), warnings
+
+
+def _distinct(header: Sequence[str]) -> list[str]:
+    seen: Counter[str] = Counter()
+    names = []
+    for name in header:
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return names
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Missing spellings become NaN, columns of numbers become floats."""
+    typed = {}
+    for name in frame:
+        cells = [
+            None if isinstance(text, float) or text.strip().lower() in MISSING else text
+            for text in frame[name]
+        ]
+        numbers = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce")
+        given = sum(cell is not None for cell in cells)
+        typed[name] = (
+            numbers.astype(float)
+            if given and numbers.notna().sum() == given
+            else pd.Series(cells, dtype=object)
+        )
+    result = pd.DataFrame(typed)
+    result.index = frame.index
+    return result
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:LISTED])
+    return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED} more"
