@@ -75,6 +75,7 @@ benchmark: $(INSTALLED)
 	$(RUN) benchmarks/completion.py quality $(filter-out %features.csv,$(wildcard $(TABLES)/*.csv))
 	$(RUN) benchmarks/new_rows.py $(TABLES)
 	$(RUN) benchmarks/features.py --dataset $(DATASET)
+	$(RUN) benchmarks/heads.py --dataset $(DATASET)
 
 clean:
 	rm -rf .venv .poetry .cache $(DEMO)

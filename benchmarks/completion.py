@@ -1,7 +1,7 @@
 """Measured quality and speed of completion, written to benchmarks/results/completion_*.json.
 
 `quality MATRIX…` runs `als.py evaluate`'s protocol on tables from anywhere, one result file a table. `speed` times explicit
-ALS against `implicit` in one run, the large sparse table, and the fold-in of a new row.
+ALS against `implicit` in one run, and the large sparse table.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,12 @@ import scipy.sparse
 from threadpoolctl import threadpool_limits
 
 from lib.config import PROJECT_ROOT
+from lib.files import write_atomically
 from lib.performance_prediction.als.explicit import fit_als
-from lib.performance_prediction.table.complete import complete
-from lib.performance_prediction.table.evaluate import EvaluationPlan
-from lib.performance_prediction.table.score_csv import write_whole
-from lib.performance_prediction.table.score_table import COMPLETERS, Floats, ScoreTable
-from lib.reporting.completion_evaluation import (
-    circumstances,
-    evaluate_files,
-    parse_fractions,
-    show_report,
-    write_report,
-)
+from lib.performance_prediction.table.circumstances import circumstances, write_json
+from lib.performance_prediction.table.evaluate import EvaluationPlan, evaluate_files, parse_fractions
+from lib.performance_prediction.table.score_table import COMPLETERS, Floats
+from lib.reporting.score_tables import show_report, show_scores, tell
 
 RESULTS = PROJECT_ROOT / "benchmarks" / "results"
 RANK, SWEEPS = 8, 20
@@ -53,9 +48,9 @@ def quality(matrices: tuple[Path, ...], fractions: str, seeds: int) -> None:
     """All completers on each table; one JSON a table."""
     for matrix in matrices:
         plan = EvaluationPlan(parse_fractions(fractions), seeds, COMPLETERS.names())
-        report = evaluate_files([matrix], (), (), True, plan)
+        report = evaluate_files([matrix], (), (), True, plan, show_scores, tell)
         show_report(report)
-        write_report(RESULTS / f"completion_{matrix.stem}.json", report)
+        write_json(RESULTS / f"completion_{matrix.stem}.json", report)
 
 
 @benchmark.command()
@@ -65,13 +60,12 @@ def quality(matrices: tuple[Path, ...], fractions: str, seeds: int) -> None:
 def speed(threads: int) -> None:
     """Explicit ALS and `implicit` on the same table, in the same run."""
     results = {
-        "circumstances": circumstances().model_dump(),
+        "circumstances": asdict(circumstances()),
         "table_1000_x_1000": [_against_implicit(share) for share in (1.0, 0.5, 0.1)],
         "table_20000_x_5000": _large_table(threads),
-        "fold_in": _fold_in(),
     }
     text = json.dumps(results, indent=1)
-    write_whole(RESULTS / "completion_speed.json", text + "\n")
+    write_atomically(RESULTS / "completion_speed.json", text + "\n")
     click.echo(text)
 
 
@@ -141,24 +135,6 @@ def _large_table(threads: int) -> dict[str, float]:
         "peak_memory_gib": round(peak / (1024 if sys.platform == "darwin" else 1), 2),
         "final_rmse": round(model.losses[-1], 5),
     }
-
-
-def _fold_in() -> dict[str, float]:
-    """Milliseconds to answer a new row of 200 columns with 10 known cells, with its spread; median of 30."""
-    values = np.clip(_low_rank(300, 200, 0.5), 0, 1)
-    table = ScoreTable(tuple(map(str, range(300))), tuple(f"c{j}" for j in range(200)), values)
-    new = np.full(200, np.nan)
-    new[:10] = 0.5
-    result = {}
-    for name in ("als", "bayesian_mf", "stack"):
-        completion = complete(table, name).completion
-        times = []
-        for _ in range(30):
-            begun = time.perf_counter()
-            completion.fold_in(new)
-            times.append(time.perf_counter() - begun)
-        result[f"{name}_ms"] = round(1000 * float(np.median(times)), 2)
-    return result
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
     python benchmarks/features.py --dataset DIR --backbones mobilenetv2_100,resnet18 --images 64
 
 Compares, on real images and real weights where `weights_dir` holds them (random ones otherwise, which are as fast):
-a plain loop (fp32, read one batch, then run it), each improvement alone, all of them together, and the cache. The variants
-take turns, so that a load that comes and goes meets all alike. Writes benchmarks/results/features_<date>.json.
+a plain loop (fp32, the network as it was pretrained, read one batch, then run it), the same with the inference form, the
+project's own way in fp32 and bf16, and the cache. The variants take turns, so that a load that comes and goes meets all alike. Writes benchmarks/results/features_<date>.json.
 """
 
 from __future__ import annotations
 
+import copy
 import platform
 import statistics
 import subprocess
@@ -28,10 +29,11 @@ from lib.config import PROJECT_ROOT, Settings
 from lib.datasets import DataSet, load_data_set
 from lib.errors import WeightsError
 from lib.features.embeddings import embeddings_of
-from lib.records.store import write_atomically
+from lib.files import write_atomically
 from lib.zoo.backbones import open_backbone
+from lib.zoo.inference_form import inference_form
 from lib.zoo.network import NetworkBackbone
-from lib.zoo.preprocessing import normalised, resized
+from lib.zoo.preprocessing import normalised_tensor, resized
 
 RESULTS = PROJECT_ROOT / "benchmarks" / "results"
 PLAIN = "plain fp32 loop"
@@ -108,14 +110,19 @@ def _speed_of(name: str, data_set: DataSet, count: int, rounds: int, settings: S
         full = open_backbone(name, settings.override(precision="fp32"))
     half = open_backbone(name, settings.override(precision="bf16"))
     assert isinstance(full, NetworkBackbone) and isinstance(half, NetworkBackbone)
+    network = full.feature_module().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    form = inference_form(
+        copy.deepcopy(network), torch.zeros(1, 3, full.input.height_px, full.input.width_px)
+    )
     variants: dict[str, Callable[[], object]] = {
-        PLAIN: lambda: _plain_loop(full, data_set, count),
-        "fp32, channels last, read ahead": lambda: full.embed(_readers(data_set, count)),
-        "bf16, channels last, read ahead": lambda: half.embed(_readers(data_set, count)),
+        PLAIN: lambda: _plain_loop(network, full, data_set, count),
+        "fp32 loop, inference form": lambda: _plain_loop(form, full, data_set, count),
+        "fp32, channels last, read ahead": lambda: full.extract(_readers(data_set, count)),
+        "bf16, channels last, read ahead": lambda: half.extract(_readers(data_set, count)),
     }
     speed = _in_turns(variants, count, rounds)
     speed["cached"] = _cached_speed(half, data_set, settings)
-    a, b = full.embed(_readers(data_set, 16)), half.embed(_readers(data_set, 16))
+    a, b = (backbone.extract(_readers(data_set, 16)).values for backbone in (full, half))
     cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     return BackboneSpeed(
         backbone=name,
@@ -138,15 +145,13 @@ def _in_turns(variants: dict[str, Callable[[], object]], count: int, rounds: int
     return {variant: count / statistics.median(times) for variant, times in seconds.items()}
 
 
-def _plain_loop(backbone: NetworkBackbone, data_set: DataSet, count: int) -> None:
+def _plain_loop(network: torch.nn.Module, backbone: NetworkBackbone, data_set: DataSet, count: int) -> None:
     """What one writes first: read a batch, run it in fp32 in torch's usual layout, read the next."""
-    network = backbone.module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     for start in range(0, count, backbone.batch_size):
         batch = [data_set.read_image(i) for i in range(start, min(start + backbone.batch_size, count))]
-        tensors = [normalised(resized(image, backbone.input), backbone.input) for image in batch]
+        images = torch.from_numpy(np.stack([resized(image, backbone.input) for image in batch]))
         with torch.no_grad():
-            network(torch.stack(tensors).contiguous())
-    backbone.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network(normalised_tensor(images, backbone.input).contiguous())
 
 
 def _readers(data_set: DataSet, count: int) -> list[Callable[[], np.ndarray]]:

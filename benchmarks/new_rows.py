@@ -1,4 +1,4 @@
-"""Predictions of whole new rows on tables measured by others, beside the figures to reach.
+"""Predictions of whole new rows on tables measured by others, beside the figures to reach and the rivals of `als.py suggest`.
 
     python benchmarks/new_rows.py FOLDER [NAME...] [--seeds 3]
 
@@ -14,7 +14,9 @@ import click
 
 from lib.command_line import run_command
 from lib.config import PROJECT_ROOT
-from lib.reporting.rows import evaluate_row_files, show_row_evaluation, write_row_evaluation
+from lib.performance_prediction.rows.evaluate import RIVALS, evaluate_row_files
+from lib.performance_prediction.table.circumstances import write_json
+from lib.reporting.score_tables import show_row_evaluation, tell
 
 RESULTS = PROJECT_ROOT / "benchmarks" / "results"
 KNOWN_TABLES = ("clip_linear_probe", "openclip_zeroshot", "oboe_error", "mteb_text")
@@ -32,22 +34,24 @@ REGRET_TO_REACH = {"oboe_error": {5: 0.0119, 11: 0.0072, 21: 0.0047}}
 @click.argument("names", nargs=-1)
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
 def main(folder: Path, names: tuple[str, ...], seeds: int) -> None:
-    """Judge each table and say where it stands against the figures to reach."""
+    """Judge each table, and say where it stands against the figures to reach and against choosing without looking."""
     for name in names or KNOWN_TABLES:
-        report = evaluate_row_files([folder / f"{name}.csv"], seeds, with_features=True)
+        report = evaluate_row_files([folder / f"{name}.csv"], seeds, with_features=True, tell=tell)
         show_row_evaluation(report)
         evaluation = report.tables[name]
         for figure, bar in zip(evaluation.known_cells, MAE_TO_REACH.get(name, ()), strict=False):
             _say(f"{name}: MAE with {figure.known} cells known", figure.mae, bar)
         for suggestion in evaluation.suggestions:
-            if bar := REGRET_TO_REACH.get(name, {}).get(suggestion.budget):
-                _say(f"{name}: regret after {suggestion.budget} evaluations", suggestion.suggested, bar)
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        write_row_evaluation(RESULTS / f"new_rows_{name}.json", report)
+            after = f"{name}: regret after {suggestion.budget} evaluations"
+            if goal := REGRET_TO_REACH.get(name, {}).get(suggestion.budget):
+                _say(after, suggestion.suggested, goal)
+            for rival in RIVALS:
+                _say(f"{after}, against {rival}", suggestion.suggested, getattr(suggestion, rival))
+        write_json(RESULTS / f"new_rows_{name}.json", report)
 
 
 def _say(what: str, found: float, bar: float) -> None:
-    click.echo(f"{what}: {found:.4f}, to reach {bar} {'reached' if found <= bar else 'SHORT'}")
+    click.echo(f"{what}: {found:.4f}, to reach {bar:.4f} {'reached' if found <= bar else 'SHORT'}")
 
 
 if __name__ == "__main__":

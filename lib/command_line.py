@@ -5,17 +5,91 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lib.config import load_settings
+from lib.config import Settings, load_settings
 from lib.errors import CvAutomlError
+from lib.records.schema import METRICS
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+PIPE_WIDTH = 160
+
+SEED = click.IntRange(0, 2**31 - 1)
+METRIC_NAMES = tuple(metric for metrics in METRICS.values() for metric in metrics)
+"""Every metric that can be ranked, completed and predicted, of all tasks."""
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def names_of(given: Iterable[str]) -> tuple[str, ...]:
+    """Single names out of repeated, comma separated options, each once; an existing path with a comma stays whole."""
+    pieces = [[text] if Path(text).exists() else text.split(",") for text in given]
+    return tuple(dict.fromkeys(name.strip() for names in pieces for name in names if name.strip()))
+
+
+def _names(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    return names_of(given)
+
+
+def names_option(option: str, parameter: str, help: str, required: bool = False) -> Decorator:
+    """An option that may be repeated and comma separated; the command receives `parameter`, a tuple of single names."""
+    return click.option(option, parameter, multiple=True, required=required, callback=_names, help=help)
+
+
+def data_sets_option(
+    required: bool = False, help: str = "Names or folders of data sets; lists."
+) -> Decorator:
+    """Adds --dataset; the command receives `data_sets: tuple[str, ...]`."""
+    return names_option("--dataset", "data_sets", help, required)
+
+
+def backbones_option(required: bool = False, help: str = "Backbones by name; lists.") -> Decorator:
+    """Adds --backbone; the command receives `backbones: tuple[str, ...]`."""
+    return names_option("--backbone", "backbones", help, required)
+
+
+def heads_option(required: bool = False, help: str = "Heads by name; lists.") -> Decorator:
+    """Adds --head; the command receives `heads: tuple[str, ...]`."""
+    return names_option("--head", "heads", help, required)
+
+
+def domains_option(
+    help: str = "Only data sets of these domains: --domain medical,biology [all].",
+) -> Decorator:
+    """Adds --domain; the command receives `domains: tuple[str, ...]`, empty for all."""
+    return names_option("--domain", "domains", help)
+
+
+def seed_option(default: int | None = 0, help: str = "Seed, 0 to 2147483647.") -> Decorator:
+    """Adds --seed; the command receives `seed: int`."""
+    return click.option("--seed", type=SEED, default=default, show_default=True, help=help)
+
+
+def epoch_option(default: int | None = None, help: str = "Quality after this epoch [the last].") -> Decorator:
+    """Adds --epoch; the command receives `epoch: int | None`."""
+    return click.option("--epoch", type=click.IntRange(min=1), default=default, help=help)
+
+
+def metric_option(help: str = "What is ranked by [accuracy; masks: dice].") -> Decorator:
+    """Adds --metric; the command receives `metric: Metric | None`, None for the task's primary one."""
+    return click.option("--metric", type=click.Choice(METRIC_NAMES), help=help)
+
+
+def task_option(help: str = "Only data sets of this task [both].") -> Decorator:
+    """Adds --task; the command receives `task: Task | None`."""
+    return click.option("--task", type=click.Choice(list(METRICS)), help=help)
+
+
+json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+"""Adds --json; the command receives `as_json: bool`."""
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,8 +113,35 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_settings
 
 
+def weights_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options of weights and device; they override the settings before the command sees them."""
+
+    @click.option("--weights-dir", type=click.Path(path_type=Path), help="Folder of <timm name>.safetensors.")
+    @click.option(
+        "--weights", type=click.Choice(["pretrained", "random"]), help="random: exercise code only."
+    )
+    @click.option("--device", help="auto, cpu, cuda or mps [config: device].")
+    @click.option("--precision", type=click.Choice(["auto", "bf16", "fp32"]), help="[config: precision]")
+    @functools.wraps(command)
+    def with_weights(*args: Any, settings: Settings, weights_dir: Path | None, **kwargs: Any) -> Any:
+        overrides = {name: kwargs.pop(name) for name in ("weights", "device", "precision")}
+        return command(
+            *args, settings=settings.override(weights_dir=_absolute(weights_dir), **overrides), **kwargs
+        )
+
+    return settings_options(with_weights)
+
+
 def _absolute(path: Path | None) -> Path | None:
     return path.resolve() if path else None
+
+
+def terminal(stderr: bool = False) -> Console:
+    """The terminal; pipes and files get lines wide enough that no column is folded away."""
+    from rich.console import Console
+
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=PIPE_WIDTH)
 
 
 def echo_json(value: Any) -> None:

@@ -5,46 +5,53 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, PositiveInt, ValidationError
 
 from lib.errors import ConfigError
+from lib.frozen import Frozen
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT_PREFIX = "CVAUTOML_"
 
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+NotNegative = Annotated[float, Field(ge=0)]
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
+class SplitSettings(Frozen):
+    """How a data set is divided: into folds, and where its own split (splits.csv) is silent."""
 
-class SplitSettings(_Frozen):
-    """How a data set without splits.csv is divided."""
-
+    folds: int = Field(5, ge=2, le=100)
     test_fraction: float = Field(0.2, gt=0, lt=1)
     validation_fraction: float = Field(0.16, ge=0, lt=1)
     near_duplicate_bits: int = Field(4, ge=0, le=64)
     seed: int = 0
 
 
-class ClassificationSettings(_Frozen):
-    """Recipe of classification heads."""
+class ClassificationSettings(Frozen):
+    """Recipe of classification heads. Of a grid's values the first is taken where there is no validation part to choose on.
+
+    `learning_rate`, `weight_decay`: of a head that is fine-tuned together with its backbone; without that, the grid's are tried.
+    """
 
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    dropout: float = Field(0.1, ge=0, lt=1)
+    linear_c: tuple[Positive, ...] = Field((0.01, 1e-5, 1e-4, 1e-3, 0.1, 1.0, 10.0), min_length=1)
+    mlp_learning_rates: tuple[Positive, ...] = Field((0.01, 0.003, 0.03), min_length=1)
+    mlp_weight_decays: tuple[NotNegative, ...] = Field((1e-2, 1.0), min_length=1)
+    mlp_dropouts: tuple[Share, ...] = Field((0.1, 0.5), min_length=1)
     distillation_temperature: float = Field(4.0, gt=0)
     distillation_weight: float = Field(0.7, ge=0, le=1)
-    knn_neighbours: int = Field(10, ge=1)
-    catboost_iterations: int = Field(200, ge=1)
+    knn_neighbours: tuple[PositiveInt, ...] = Field((10, 1, 3, 5, 20, 40), min_length=1)
+    catboost_iterations: tuple[PositiveInt, ...] = Field((100, 50, 20, 5), min_length=1)
 
 
-class SegmentationSettings(_Frozen):
+class SegmentationSettings(Frozen):
     """Recipe of segmentation decoders."""
 
     epochs: int = Field(10, ge=1)
@@ -56,24 +63,22 @@ class SegmentationSettings(_Frozen):
     threshold: float = Field(0.5, gt=0, lt=1)
 
 
-class FinetuneSettings(_Frozen):
+class FinetuneSettings(Frozen):
     """What --finetune changes in a recipe."""
 
     learning_rate: float = Field(1e-4, gt=0)
     batch_size: int = Field(16, ge=1)
 
 
-class AlsSettings(_Frozen):
+class AlsSettings(Frozen):
     """Defaults of `als.py train`."""
 
     epoch: int = Field(5, ge=1)
     rank: int = Field(3, ge=1)
-    regularisation: float = Field(0.1, gt=0)
     sweeps: int = Field(50, ge=1)
-    folds: int = Field(5, ge=2)
 
 
-class Settings(_Frozen):
+class Settings(Frozen):
     """Every global value of the project. Folders are absolute after loading."""
 
     runs_dir: Path = Path("data/runs")

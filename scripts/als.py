@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from lib.command_line import echo_json, run_command, settings_options
+from lib.command_line import (
+    domains_option,
+    echo_json,
+    epoch_option,
+    json_option,
+    metric_option,
+    run_command,
+    seed_option,
+    settings_options,
+    task_option,
+)
 from lib.config import Settings
+
+if TYPE_CHECKING:
+    from lib.records.schema import Metric, Task
 
 
 @click.group()
@@ -16,35 +31,47 @@ def als() -> None:
 
 
 @als.command()
-@click.option("--epoch", type=click.IntRange(min=1), help="Quality after this epoch [config: als.epoch].")
-@click.option("--domain", help="Only data sets of this domain, e.g. medical [all].")
-@click.option(
-    "--task", type=click.Choice(["classification", "segmentation"]), help="[the one with most runs]"
-)
+@epoch_option(help="Quality after this epoch [config: als.epoch].")
+@domains_option()
+@task_option("[the one with most runs]")
+@metric_option("What is completed [accuracy; masks: dice].")
 @click.option(
     "--rank", type=click.IntRange(min=0), help="Length of the embeddings [chosen by cross-validation]."
 )
-@click.option("--seed", default=0, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON instead of the table.")
+@seed_option()
+@json_option
 @settings_options
 def train(
     epoch: int | None,
-    domain: str | None,
-    task: str | None,
+    domains: tuple[str, ...],
+    task: Task | None,
+    metric: Metric | None,
     rank: int | None,
     seed: int,
     as_json: bool,
     settings: Settings,
 ) -> None:
     """Complete the quality matrix of our own runs: table, picture, factors, and how wrong it is on cells it has not seen."""
-    from lib.performance_prediction.als.train_on_runs import train_on_runs
-    from lib.reporting.als_progress import loss_bar, show_completion
+    from rich.console import Console
+
+    from lib.files import writing
+    from lib.performance_prediction.als.report import file_stem, report_of, write_completion
+    from lib.performance_prediction.als.train import train_on_runs
+    from lib.reporting.als import draw_completion
+    from lib.reporting.als_table import completion_table, loss_bar
 
     with loss_bar(settings.als.sweeps) as on_sweep:
-        trained = train_on_runs(settings, epoch, domain, task, rank, seed, on_sweep)  # type: ignore[arg-type]
-    files = show_completion(trained, settings.out_dir, as_json)
+        completion, broken = train_on_runs(settings, epoch, domains, task, metric, rank, seed, on_sweep)
+    report, picture = report_of(completion), settings.out_dir / f"{file_stem(completion)}.png"
+    files = [*write_completion(completion, report, settings.out_dir), picture]
+    writing(picture, lambda: draw_completion(completion, picture))
     if as_json:
-        echo_json({**trained.report.model_dump(mode="json"), "files": files})
+        echo_json({**asdict(report), "files": files})
+        return
+    Console().print(completion_table(completion))
+    for file in broken:
+        click.echo(f"note: skipped {file.path}: {file.reason}")
+    click.echo("\n".join(f"wrote {file}" for file in files))
 
 
 @als.command()
@@ -56,9 +83,9 @@ def train(
 )
 @click.option("--features", type=click.Path(path_type=Path), help="CSV that describes the rows.")
 @click.option("--column-features", type=click.Path(path_type=Path), help="CSV that describes the columns.")
-@click.option("--completer", default="stack", show_default=True, help="Any of `als.py completers`.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option("--completer", default="bayesian_mf", show_default=True, help="Any of `als.py completers`.")
+@seed_option()
+@json_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -75,10 +102,11 @@ def complete(
     out: Path,
 ) -> None:
     """Fill in any table of scores, each number with its 90 % interval; measured cells are kept as they are."""
-    from lib.reporting.completion import complete_file, sentences
+    from lib.performance_prediction.table.complete import complete_file
+    from lib.reporting.score_tables import sentences, tell
 
-    summary = complete_file(matrix, features, column_features, completer, seed, out)
-    echo_json(summary) if as_json else click.echo("\n".join(sentences(summary)))
+    summary = complete_file(matrix, out, (features, column_features), completer, seed, tell)
+    echo_json(asdict(summary)) if as_json else click.echo("\n".join(sentences(summary)))
 
 
 @als.command()
@@ -111,16 +139,18 @@ def evaluate(
     out: Path | None,
 ) -> None:
     """Compare completers on tables: hide cells, complete, and say how wrong each was."""
-    from lib.performance_prediction.table.evaluate import EvaluationPlan
+    from lib.performance_prediction.table.circumstances import write_json
+    from lib.performance_prediction.table.evaluate import EvaluationPlan, evaluate_files, parse_fractions
     from lib.performance_prediction.table.score_table import COMPLETERS
-    from lib.reporting.completion_evaluation import evaluate_files, parse_fractions, show_report, write_report
+    from lib.reporting.score_tables import show_report, show_scores, tell
 
     chosen = COMPLETERS.names() if names == "all" else [name.strip() for name in names.split(",")]
     plan = EvaluationPlan(parse_fractions(fractions), seeds, chosen)
-    report = evaluate_files([first, *more], features, column_features, not no_features, plan)
+    given = (features, column_features, not no_features)
+    report = evaluate_files([first, *more], *given, plan, show_scores, tell)
     show_report(report)
     if out:
-        write_report(out, report)
+        write_json(out, report)
         click.echo(out)
 
 
@@ -134,16 +164,17 @@ def evaluate(
     "--costs", type=click.Path(path_type=Path), help="CSV `column,cost`: gain is then counted per cost."
 )
 @click.option("--count", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option("--seed", default=0, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@seed_option()
+@json_option
 def suggest_columns(
     matrix: Path, row: str, features: Path | None, costs: Path | None, count: int, seed: int, as_json: bool
 ) -> None:
     """What to evaluate next on one row: the columns expected to add most to the best found so far."""
-    from lib.reporting.rows import show_suggestions, suggest_from_file
+    from lib.performance_prediction.rows.files import suggest_from_file
+    from lib.reporting.score_tables import show_suggestions, suggestions_json
 
-    report = suggest_from_file(matrix, row, features, costs, count, seed)
-    echo_json(report) if as_json else show_suggestions(report)
+    answer = suggest_from_file(matrix, row, features, costs, count, seed)
+    echo_json(suggestions_json(answer)) if as_json else show_suggestions(answer)
 
 
 @als.command(name="evaluate-rows")
@@ -158,19 +189,23 @@ def evaluate_rows_of(
     first: Path, more: tuple[Path, ...], seeds: int, no_features: bool, out: Path | None
 ) -> None:
     """Judge predictions of whole new rows: leave rows out, show a few cells, and say how wrong the rest was."""
-    from lib.reporting.rows import evaluate_row_files, show_row_evaluation, write_row_evaluation
+    from lib.performance_prediction.rows.evaluate import evaluate_row_files
+    from lib.performance_prediction.table.circumstances import write_json
+    from lib.reporting.score_tables import show_row_evaluation, tell
 
-    report = evaluate_row_files([first, *more], seeds, not no_features)
+    report = evaluate_row_files(
+        [first, *more], seeds, not no_features, lambda *fold: tell("{}: fold {} of {}".format(*fold)), tell
+    )
     show_row_evaluation(report)
     if out:
-        write_row_evaluation(out, report)
+        write_json(out, report)
         click.echo(out)
 
 
 @als.command()
 def completers() -> None:
     """List the completers by name, with what each does."""
-    from lib.reporting.completion import described_completers
+    from lib.reporting.score_tables import described_completers
 
     click.echo("\n".join(described_completers()))
 

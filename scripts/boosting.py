@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # matrices are tiny here: threads cost more than they bring
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are tiny: threads cost more than they bring
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lib.command_line import echo_json, run_command, settings_options
+from lib.command_line import (
+    domains_option,
+    echo_json,
+    epoch_option,
+    json_option,
+    metric_option,
+    run_command,
+    seed_option,
+    settings_options,
+    task_option,
+)
 from lib.config import Settings
 from lib.errors import CvAutomlError
 
@@ -26,160 +35,130 @@ if TYPE_CHECKING:
 
 @click.group()
 def boosting() -> None:
-    """CatBoost on data-set features, pair features and ALS embeddings, beside the trivial rivals it must beat."""
+    """CatBoost on data-set features, pair features and ALS embeddings, beside the simple rivals it must beat."""
 
 
-def evidence_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options that choose the runs."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
-        click.option("--seed", default=0, show_default=True),
-        click.option(
-            "--task", type=click.Choice(["classification", "segmentation"]), help="[the one with most runs]"
-        ),
-        click.option("--domain", help="Only data sets of this domain [all]."),
-        click.option(
-            "--epoch", type=click.IntRange(min=1), help="Quality after this epoch [each run's last]."
-        ),
-    ):
-        command = option(command)
-    return command
+def with_evidence(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that choose the runs; the command receives `evidence`, `seed`, `as_json` and `settings`."""
+
+    @json_option
+    @seed_option()
+    @task_option("[the one with most runs]")
+    @domains_option()
+    @epoch_option()
+    @metric_option("What is predicted [accuracy; masks: dice].")
+    @settings_options
+    @functools.wraps(command)
+    def with_options(
+        *, epoch: Any, domains: Any, task: Any, metric: Any, settings: Settings, **rest: Any
+    ) -> Any:
+        from lib.performance_prediction.boosting.evidence import gather_evidence
+        from lib.records import RecordStore
+
+        store = RecordStore(settings.runs_dir)
+        records, broken = store.read_all()
+        facts, broken_facts = store.read_facts()
+        for entry in [*broken, *broken_facts]:
+            click.echo(f"note: skipped {entry.path}: {entry.reason}", err=True)
+        related = settings.related_data_sets
+        evidence = gather_evidence(records, epoch, domains, task, related, metric, facts)
+        return command(evidence=evidence, settings=settings, **rest)
+
+    return with_options
 
 
 @boosting.command()
-@evidence_options
 @click.option(
     "--table",
     type=click.Path(path_type=Path),
     help="Also write the feature table here, one row a finished run.",
 )
-@settings_options
-def train(
-    epoch: int | None,
-    domain: str | None,
-    task: Any,
-    seed: int,
-    as_json: bool,
-    table: Path | None,
-    settings: Settings,
-) -> None:
+@with_evidence
+def train(evidence: Evidence, seed: int, as_json: bool, table: Path | None, settings: Settings) -> None:
     """Fit CatBoost on every run; saves the model (.cbm) and the list of its features (.json)."""
-    from lib.performance_prediction.als.zoo_completion_files import writing
+    from lib.files import writing
     from lib.performance_prediction.boosting.booster import CatBoostPredictor
     from lib.performance_prediction.boosting.files import save_booster
     from lib.performance_prediction.boosting.run_table import run_table
 
-    evidence, facts = _evidence(settings, epoch, domain, task)
-    booster = CatBoostPredictor().fit(evidence, facts, seed)
-    files: list[Path] = []
-    writing(settings.out_dir, lambda: files.extend(save_booster(booster, evidence, settings.out_dir)))
+    booster, setting = (fitted := CatBoostPredictor().fit(evidence, seed)), fitted.setting
+    files = writing(settings.out_dir, lambda: save_booster(booster, evidence, settings.out_dir))
     if table:
-        writing(table.parent, lambda: run_table(evidence, facts).to_csv(table, index=False))
+        table.parent.mkdir(parents=True, exist_ok=True)
+        writing(table.parent, lambda: run_table(evidence).to_csv(table, index=False))
         files.append(table)
-    setting = booster.setting
     if as_json:
-        echo_json(
-            {
-                "runs": len(evidence.runs),
-                "features": booster.features,
-                "setting": vars(setting),
-                "files": files,
-            }
-        )
+        runs = len(evidence.runs)
+        echo_json({"runs": runs, "features": booster.features, "setting": vars(setting), "files": files})
         return
     click.echo(
         f"trained on {len(evidence.runs)} runs ({len(evidence.cells)} cells) of {len(evidence.data_sets)} data sets with "
-        f"{len(booster.features)} features; chosen: departures in {setting.scale}, depth {setting.depth}, {setting.iterations} trees, not looked at: {', '.join(booster.leave_out) or 'nothing'}"
+        f"{len(booster.features)} features; chosen: departures in {setting.scale}, depth {setting.depth}, "
+        f"{setting.iterations} trees, not looked at: {', '.join(setting.leave_out) or 'nothing'}"
     )
-    _say(evidence.left_out)
-    for file in files:
-        click.echo(f"wrote {file}")
+    _say(evidence, files)
 
 
 @boosting.command()
-@evidence_options
 @click.option(
     "--ablation/--no-ablation",
     default=True,
     show_default=True,
     help="Judge CatBoost without each feature group.",
 )
-@settings_options
-def evaluate(
-    epoch: int | None,
-    domain: str | None,
-    task: Any,
-    seed: int,
-    as_json: bool,
-    ablation: bool,
-    settings: Settings,
-) -> None:
-    """Leave every data set out once, relatives with it: error, ranking, regret, coverage beside the rivals. Trains the model too."""
+@with_evidence
+def evaluate(evidence: Evidence, seed: int, as_json: bool, ablation: bool, settings: Settings) -> None:
+    """Leave every data set out once, relatives with it, with nothing known of it and with what a probe would measure: error,
+    ranking, regret beside its noise floor, coverage; who will answer, and why. Trains the models too."""
     from rich.console import Console
 
-    from lib.performance_prediction.als.zoo_completion_files import writing
+    from lib.files import writing
+    from lib.performance_prediction.boosting.ablation import ablate
     from lib.performance_prediction.boosting.booster import CatBoostPredictor, ProbedCatBoostPredictor
-    from lib.performance_prediction.boosting.evaluate import evaluate as judge_all
     from lib.performance_prediction.boosting.files import save_booster
-    from lib.performance_prediction.boosting.judgement import save_judgement
-    from lib.reporting.boosting import by_family_table, judgement_tables
+    from lib.performance_prediction.boosting.judgement import judge, save_judgement
+    from lib.reporting.boosting import judgement_view
 
-    evidence, facts = _evidence(settings, epoch, domain, task)
-    with Console(stderr=True).status("training on every run …") as status:
-        booster = CatBoostPredictor().fit(evidence, facts, seed)
-        boosters = [
-            booster,
-            *([ProbedCatBoostPredictor().fit(evidence, facts, seed)] if _probed(facts) else []),
-        ]
-        ablated = booster.setting if ablation else None
-        judgement = judge_all(
-            evidence, facts, seed, ablated, lambda family: status.update(f"without {family} …")
-        )
-    files: list[Path] = []
-    writing(settings.out_dir, lambda: files.append(save_judgement(judgement, settings.out_dir, domain)))
-    for trained in boosters:
-        writing(settings.out_dir, lambda b=trained: files.extend(save_booster(b, evidence, settings.out_dir)))  # type: ignore[misc]
+    with Console(stderr=True).status("leaving families out …") as status:
+
+        def show(families: str) -> None:
+            status.update(f"without {families} …")
+
+        judgement = judge(evidence, seed=seed, on_step=show)
+        boosters = [CatBoostPredictor().fit(evidence, seed)]
+        if "probed" in judgement.regimes:
+            boosters.append(ProbedCatBoostPredictor().fit(evidence, seed))
+        if ablation:
+            lines, skipped = ablate(evidence, boosters[0].setting, seed, show)
+            judgement = judgement.model_copy(update={"ablation": lines, "skipped_ablations": skipped})
+    out = settings.out_dir
+    files = [writing(out, lambda: save_judgement(judgement, evidence, out))]
+    for booster in boosters:
+        files += writing(out, functools.partial(save_booster, booster, evidence, out))
     if as_json:
-        echo_json(
-            {
-                **judgement.model_dump(mode="json", exclude={"cells"}),
-                "notes": evidence.left_out,
-                "files": files,
-            }
-        )
+        said = judgement.model_dump(mode="json", exclude={"regimes": {"__all__": {"cells"}}})
+        echo_json({**said, "notes": evidence.left_out, "files": files})
         return
-    console = Console()
-    console.print(by_family_table(judgement))
-    console.print(judgement_tables(judgement))
-    _say(evidence.left_out)
-    for file in files:
-        click.echo(f"wrote {file}")
+    Console().print(judgement_view(judgement))
+    _say(evidence, files)
 
 
 @boosting.command()
 @click.argument("data_set", required=False)
-@evidence_options
 @click.option("--pair", help="Only this pair, e.g. 'resnet18 × linear' (x for × is fine).")
-@settings_options
+@with_evidence
 def explain(
-    data_set: str | None,
-    epoch: int | None,
-    domain: str | None,
-    task: Any,
-    seed: int,
-    as_json: bool,
-    pair: str | None,
-    settings: Settings,
+    data_set: str | None, evidence: Evidence, seed: int, as_json: bool, pair: str | None, settings: Settings
 ) -> None:
     """SHAP values as a picture and in words: of DATA_SET (a folder, or a name with runs), or of the model as a whole."""
-    from lib.performance_prediction.als.zoo_completion_files import writing
+    from lib.files import writing
+    from lib.performance_prediction.boosting.booster import CatBoostPredictor
     from lib.performance_prediction.boosting.explain import explain_model, explain_set
+    from lib.performance_prediction.boosting.files import load_booster
     from lib.reporting.boosting import MOST_BARS, draw_explanation
 
-    evidence, facts = _evidence(settings, epoch, domain, task)
-    booster = _booster(evidence, facts, settings, seed)
-    pairs = _chosen_pairs(booster, pair)
-    known = {name: facts[name] for name in evidence.data_sets if name in facts}
+    booster = load_booster(settings.out_dir, evidence) or CatBoostPredictor().fit(evidence, seed)
+    pairs, known = _chosen_pairs(booster, pair), evidence.facts
     if data_set is None:
         explanation = explain_model(booster, known, pairs)
     else:
@@ -189,45 +168,13 @@ def explain(
     picture = settings.out_dir / f"explain_{evidence.task}_{stem}.png"
     writing(settings.out_dir, lambda: draw_explanation(explanation, picture))
     if as_json:
-        top = [vars(contribution) for contribution in explanation.contributions]
-        echo_json(
-            {
-                "subject": explanation.subject,
-                "sentence": explanation.sentence,
-                "contributions": top,
-                "files": [picture],
-            }
-        )
+        said = {**vars(explanation), "contributions": [vars(c) for c in explanation.contributions]}
+        echo_json({**said, "files": [picture]})
         return
     click.echo(explanation.sentence)
     for contribution in explanation.contributions[:MOST_BARS]:
         click.echo(f"  {contribution.effect:+.4f}  {contribution.feature}: {contribution.words}")
     click.echo(f"wrote {picture}")
-
-
-def _evidence(
-    settings: Settings, epoch: int | None, domain: str | None, task: Any
-) -> tuple[Evidence, dict[str, DataSetFacts]]:
-    from lib.performance_prediction.boosting.evidence import gather_evidence
-    from lib.records import RecordStore
-
-    store = RecordStore(settings.runs_dir)
-    records, broken = store.read_all()
-    facts, broken_facts = store.read_facts()
-    for entry in [*broken, *broken_facts]:
-        click.echo(f"note: skipped {entry.path}: {entry.reason}", err=True)
-    return gather_evidence(records, epoch, domain, task, settings.related_data_sets), facts
-
-
-def _probed(facts: dict[str, DataSetFacts]) -> bool:
-    return any(entry.landmarks for entry in facts.values())
-
-
-def _booster(evidence: Evidence, facts: dict[str, DataSetFacts], settings: Settings, seed: int) -> Booster:
-    from lib.performance_prediction.boosting.booster import CatBoostPredictor
-    from lib.performance_prediction.boosting.files import load_booster
-
-    return load_booster(settings.out_dir, evidence) or CatBoostPredictor().fit(evidence, facts, seed)
 
 
 def _chosen_pairs(booster: Booster, wanted: str | None) -> list[Any]:
@@ -249,9 +196,11 @@ def _facts_of_folder(folder: str, settings: Settings) -> DataSetFacts:
     return data_set_facts(load_data_set(folder, settings))
 
 
-def _say(notes: tuple[str, ...]) -> None:
-    for note in notes:
+def _say(evidence: Evidence, files: list[Path]) -> None:
+    for note in evidence.left_out:
         click.echo(f"note: {note}")
+    for file in files:
+        click.echo(f"wrote {file}")
 
 
 if __name__ == "__main__":

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
-from lib.command_line import echo_json, run_command, settings_options
+from lib.command_line import echo_json, json_option, run_command, seed_option, settings_options
 from lib.config import Settings
 
 EXIT_PROBLEMS = 1
 PIPED_WIDTH = 120
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 SET = click.argument("data_set", metavar="DIR")
 SPEC_HELP = (
     "DIR is a folder, or a name below datasets_dir, with views appended if wanted: severstal@defect@train10."
@@ -26,7 +25,7 @@ def dataset() -> None:
 
 @dataset.command(name="list")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-@AS_JSON
+@json_option
 @settings_options
 def list_(folder: Path | None, as_json: bool, settings: Settings) -> None:
     """Data sets in FOLDER [config: datasets_dir]."""
@@ -42,7 +41,7 @@ def list_(folder: Path | None, as_json: bool, settings: Settings) -> None:
 
 @dataset.command()
 @SET
-@AS_JSON
+@json_option
 @settings_options
 def check(data_set: str, as_json: bool, settings: Settings) -> None:
     """Every problem of a data set at once; exits with 1 when there are any."""
@@ -63,7 +62,7 @@ def check(data_set: str, as_json: bool, settings: Settings) -> None:
 @click.option(
     "--png", type=click.Path(path_type=Path), help="Draw numbers and examples of each class into this file."
 )
-@AS_JSON
+@json_option
 @settings_options
 def describe(data_set: str, png: Path | None, as_json: bool, settings: Settings) -> None:
     """The fact sheet: parts, sizes, classes, defects, appearance, near-duplicates; unlabelled images are welcome."""
@@ -88,7 +87,7 @@ def describe(data_set: str, png: Path | None, as_json: bool, settings: Settings)
 @dataset.command()
 @click.argument("what", type=click.Choice(["severstal"]))
 @click.option("--to", type=click.Path(path_type=Path), help="Folder to fill [datasets_dir/severstal].")
-@AS_JSON
+@json_option
 @settings_options
 def download(what: str, to: Path | None, as_json: bool, settings: Settings) -> None:
     """Kaggle's Severstal data, 12,568 images; needs an API key and the competition's rules accepted in a browser."""
@@ -96,14 +95,14 @@ def download(what: str, to: Path | None, as_json: bool, settings: Settings) -> N
 
     folder = to or settings.datasets_dir / what
     card = download_severstal(folder, quiet=as_json)
-    _done(as_json, folder, {"name": card.name}, f"wrote {folder}: data set {card.name}, complete")
+    _done(as_json, folder, f"data set {card.name}, complete", name=card.name)
 
 
 @dataset.command()
 @click.option("--to", type=click.Path(path_type=Path), help="Folder to fill [datasets_dir/steel_sample].")
 @click.option("--images", default=120, show_default=True, type=click.IntRange(min=1))
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
-@AS_JSON
+@seed_option()
+@json_option
 @settings_options
 def sample(to: Path | None, images: int, seed: int, as_json: bool, settings: Settings) -> None:
     """A procedural steel-strip set in Severstal's layout: drawn by a program, no credentials needed."""
@@ -111,18 +110,14 @@ def sample(to: Path | None, images: int, seed: int, as_json: bool, settings: Set
 
     folder = to or settings.datasets_dir / "steel_sample"
     card = write_sample(folder, images, seed)
-    _done(
-        as_json,
-        folder,
-        {"name": card.name, "images": images, "procedural": True},
-        f"wrote {folder}: {images} procedural images, data set {card.name}",
-    )
+    sentence = f"{images} procedural images, data set {card.name}"
+    _done(as_json, folder, sentence, name=card.name, images=images, procedural=True)
 
 
 @dataset.command(epilog=SPEC_HELP)
 @SET
 @click.option("--to", type=click.Path(path_type=Path), help="File to write [DIR/annotations.json].")
-@AS_JSON
+@json_option
 @settings_options
 def prepare(data_set: str, to: Path | None, as_json: bool, settings: Settings) -> None:
     """Masks → JSON annotations: a bounding box a connected component, as in COCO."""
@@ -132,12 +127,7 @@ def prepare(data_set: str, to: Path | None, as_json: bool, settings: Settings) -
     loaded = load_data_set(data_set, settings)
     file = to or loaded.root / "annotations.json"
     boxes = write_annotations(loaded, file)
-    _done(
-        as_json,
-        file,
-        {"boxes": boxes, "images": len(loaded)},
-        f"wrote {file}: {boxes} boxes on {len(loaded)} images",
-    )
+    _done(as_json, file, f"{boxes} boxes on {len(loaded)} images", boxes=boxes, images=len(loaded))
 
 
 @dataset.command(epilog=SPEC_HELP)
@@ -153,8 +143,8 @@ def prepare(data_set: str, to: Path | None, as_json: bool, settings: Settings) -
     help="Share of a defect's longer side added on each side.",
 )
 @click.option("--to", type=click.Path(path_type=Path), help="Folder to fill [datasets_dir/<name>_patches].")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
-@AS_JSON
+@seed_option()
+@json_option
 @settings_options
 def patches(
     data_set: str, size: int, context: float, to: Path | None, seed: int, as_json: bool, settings: Settings
@@ -169,19 +159,15 @@ def patches(
     summary = write_patches(loaded, folder, size_px=size, context=context, seed=seed)
     if not as_json:
         _print(count_table(summary.counts, f"Patches of {loaded.name}"))
-    _done(
-        as_json,
-        folder,
-        {"name": summary.card.name, "counts": summary.counts},
-        f"wrote {folder}: data set {summary.card.name}",
-    )
+    name = summary.card.name
+    _done(as_json, folder, f"data set {name}", name=name, counts=summary.counts)
 
 
-def _done(as_json: bool, path: Path, facts: dict[str, object], sentence: str) -> None:
+def _done(as_json: bool, path: Path, sentence: str, **facts: object) -> None:
     if as_json:
         echo_json({"path": str(path), **facts})
     else:
-        click.echo(sentence)
+        click.echo(f"wrote {path}: {sentence}")
 
 
 def _print(renderable: object) -> None:

@@ -29,7 +29,7 @@ STEPS = (
     ),
     (
         "A decoder on the masks",
-        "zoo.py run --dataset {strips} --backbone {network} --head naive,deeplabv3plus --epochs 3 {weights} {where}",
+        "zoo.py run --dataset {strips} --backbone {network} --head naive,deeplabv3plus --epochs 3 --folds 1 {weights} {where}",
     ),
     ("ALS fills in the pairs nobody has run", "als.py train --epoch 5 --task classification {where}"),
     (

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # matrices are tiny here: threads cost more than they bring
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are tiny: threads cost more than they bring
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
-from lib.command_line import echo_json, run_command, settings_options
+from lib.command_line import (
+    domains_option,
+    echo_json,
+    epoch_option,
+    json_option,
+    metric_option,
+    run_command,
+    settings_options,
+    task_option,
+)
 from lib.config import Settings
 from lib.errors import TooLittleDataError
 
 if TYPE_CHECKING:
     from lib.datasets import DataSet
     from lib.performance_prediction.boosting.evidence import Evidence
-    from lib.recommendation.next_runs import RunPlan
     from lib.records import DataSetFacts, RunRecord
+    from lib.records.schema import Metric, Task
 
 
 @click.command()
@@ -34,27 +42,27 @@ if TYPE_CHECKING:
 @click.option(
     "--max-parameters", type=click.IntRange(min=1), help="Largest allowed, backbone and head together."
 )
-@click.option("--domain", help="Learn only from data sets of this domain [all].")
-@click.option("--task", type=click.Choice(["classification", "segmentation"]), help="[the folder's own]")
-@click.option("--epoch", type=click.IntRange(min=1), help="Quality after this epoch [each run's last].")
+@domains_option("Learn only from data sets of these domains [all].")
+@task_option("[the folder's own]")
+@epoch_option()
+@metric_option()
 @click.option(
     "--suggest", type=click.IntRange(min=1), help="Also say which N pairs to run next on this very data set."
 )
 @click.option(
-    "--probe",
-    is_flag=True,
-    help="Also probe a few hundred of the images with a small pretrained network (seconds); needs labels.",
+    "--probe", is_flag=True, help="First measure six cheap pairs on a sample of the images; needs labels."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@json_option
 @settings_options
 def recommend(
     data_set_dir: str,
     top: int,
     max_latency_ms: float | None,
     max_parameters: int | None,
-    domain: str | None,
-    task: Any,
+    domains: tuple[str, ...],
+    task: Task | None,
     epoch: int | None,
+    metric: Metric | None,
     suggest: int | None,
     probe: bool,
     as_json: bool,
@@ -63,24 +71,19 @@ def recommend(
     """Rank backbone × head for the images in DATA_SET_DIR; labels help but are not needed. No network is loaded unless --probe."""
     from lib.recommendation.recommend import Limits
     from lib.recommendation.recommend import recommend as answer_for
-    from lib.records import RecordStore
 
-    new = _facts(data_set_dir, task, settings, probe)
-    store = RecordStore(settings.runs_dir)
-    records, broken = store.read_all()
-    facts, broken_facts = store.read_facts()
-    for entry in [*broken, *broken_facts]:
-        click.echo(f"note: skipped {entry.path}: {entry.reason}", err=True)
-    if new.landmarks and not any(entry.landmarks for entry in facts.values()):
-        _warn(
-            "probing is of no use yet: no known data set has landmarks (`scripts/zoo.py probe` fills them in)"
-        )
-        new = new.model_copy(update={"landmarks": {}})
-    evidence = _evidence(records, new, epoch, domain, settings, data_set_dir)
-    answer = answer_for(evidence, facts, new, settings.out_dir, top, Limits(max_latency_ms, max_parameters))
-    plan = _plan(evidence, facts, new, suggest)
+    data_set, new = _folder(data_set_dir, task, settings)
+    probed = _probed(data_set, settings) if probe and data_set.task == new.task else ()
+    evidence = _evidence(new, epoch, domains, metric, settings, data_set_dir)
+    limits = Limits(max_latency_ms, max_parameters)
+    answer = answer_for(evidence, new, settings.out_dir, top, limits, probed)
+    plan = None
+    if suggest:
+        from lib.recommendation.next_runs import next_runs
+
+        plan = next_runs(evidence, new, suggest, probed)
     if as_json:
-        echo_json({**answer.model_dump(mode="json"), **({"next_runs": plan} if plan else {})})
+        echo_json({**answer.model_dump(mode="json"), **({"next_runs": asdict(plan)} if plan else {})})
         return
     from rich.console import Console
 
@@ -91,19 +94,9 @@ def recommend(
         Console().print(plan_view(plan, data_set_dir))
 
 
-def _plan(
-    evidence: Evidence, facts: dict[str, DataSetFacts], new: DataSetFacts, count: int | None
-) -> RunPlan | None:
-    if count is None:
-        return None
-    from lib.recommendation.next_runs import next_runs
-
-    return next_runs(evidence, facts, new, count)
-
-
-def _facts(folder: str, task: str | None, settings: Settings, probe: bool = False) -> DataSetFacts:
-    """Facts of the folder. Masks asked for as classification are read as defect / no defect; a folder without masks
-    asked for as segmentation counts as unlabelled. Landmarks only where asked for: what is told must be what was judged."""
+def _folder(folder: str, task: Task | None, settings: Settings) -> tuple[DataSet, DataSetFacts]:
+    """The folder and its facts. Masks asked for as classification are read as defect / no defect; a folder without masks
+    asked for as segmentation counts as unlabelled."""
     from lib.datasets import load_data_set
     from lib.features.meta import data_set_facts
 
@@ -112,52 +105,49 @@ def _facts(folder: str, task: str | None, settings: Settings, probe: bool = Fals
         data_set = load_data_set(f"{folder.rstrip('/')}@defect", settings)
     facts = data_set_facts(data_set)
     if task and task != facts.task:
-        return facts.model_copy(update={"task": task, "classes": ()})
-    return facts.model_copy(update={"landmarks": _landmarks(data_set, settings)}) if probe else facts
+        facts = facts.model_copy(update={"task": task, "classes": ()})
+    return data_set, facts
 
 
-def _landmarks(data_set: DataSet, settings: Settings) -> dict[str, float]:
-    """Landmarks of the folder; empty, with a warning, where it cannot be probed. Only here a network is loaded."""
+def _probed(data_set: DataSet, settings: Settings) -> tuple[RunRecord, ...]:
+    """What probing the folder measures; empty, with a warning, where it cannot be probed. Only here a network is loaded."""
     from rich.console import Console
 
-    from lib.zoo.probing import probe
+    from lib.benchmark.probing import probe
 
     with Console(stderr=True).status("probing …") as status:
-        found = probe(
-            data_set,
-            settings,
-            on_images=lambda name, done, total: status.update(
-                f"probing with {name}: {done} of {total} images"
-            ),
-        )
+
+        def show(backbone: str, done: int, total: int) -> None:
+            status.update(f"probing with {backbone}: {done} of {total} images")
+
+        found = probe(data_set, settings, on_images=show)
     for sentence in found.warnings:
-        _warn(sentence)
-    return found.landmarks
-
-
-def _warn(sentence: str) -> None:
-    click.secho(f"warning: {sentence}", err=True, fg="yellow")
+        click.secho(f"warning: {sentence}", err=True, fg="yellow")
+    return found.records
 
 
 def _evidence(
-    records: list[RunRecord],
     new: DataSetFacts,
     epoch: int | None,
-    domain: str | None,
+    domains: tuple[str, ...],
+    metric: Metric | None,
     settings: Settings,
     folder: str,
 ) -> Evidence:
     from lib.performance_prediction.boosting.evidence import gather_evidence
+    from lib.records import RecordStore
 
+    store = RecordStore(settings.runs_dir)
+    records, broken = store.read_all()
+    facts, broken_facts = store.read_facts()
+    for entry in [*broken, *broken_facts]:
+        click.echo(f"note: skipped {entry.path}: {entry.reason}", err=True)
     try:
-        return gather_evidence(records, epoch, domain, new.task, settings.related_data_sets)
+        return gather_evidence(records, epoch, domains, new.task, settings.related_data_sets, metric, facts)
     except TooLittleDataError as error:
-        head = "deeplabv3plus" if new.task == "segmentation" else "linear"
-        other = (
-            " For an answer about defect / no defect instead, add --task=classification."
-            if new.task == "segmentation"
-            else ""
-        )
+        masks = new.task == "segmentation"
+        head = "deeplabv3plus" if masks else "linear"
+        other = " For an answer about defect / no defect instead, add --task=classification." if masks else ""
         raise TooLittleDataError(
             f"{error}. To measure on this very data set: `scripts/zoo.py run --dataset {folder} --backbone resnet18 "
             f"--head {head}`.{other}"

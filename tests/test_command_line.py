@@ -2,12 +2,13 @@
 
 import json
 import math
+from pathlib import Path
 
 import click
 import numpy as np
 import pytest
 
-from lib.command_line import echo_json, run_command
+from lib.command_line import echo_json, names_of, run_command
 from lib.errors import DataSetError
 
 
@@ -61,3 +62,13 @@ def test_an_interruption_says_what_is_kept(
 def test_json_holds_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
     echo_json({"a": math.nan, "b": np.array([1.0, np.inf]), "c": np.int64(3), "d": ("x",)})
     assert json.loads(capsys.readouterr().out) == {"a": None, "b": [1.0, None], "c": 3, "d": ["x"]}
+
+
+def test_lists_may_be_comma_separated_and_repeated_and_count_once() -> None:
+    assert names_of(("a,b", "c", " a , d ,")) == ("a", "b", "c", "d")
+
+
+def test_an_existing_path_with_a_comma_stays_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "steel, hot rolled"
+    folder.mkdir()
+    assert names_of((str(folder),)) == (str(folder),)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from lib.records import RecordStore
+from lib.records import CHANCE_HEAD, RecordStore, RunRecord
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL_MASKS = {"CVAUTOML_SEGMENTATION__IMAGE_HEIGHT_PX": "64", "CVAUTOML_SEGMENTATION__IMAGE_WIDTH_PX": "256"}
@@ -44,11 +44,16 @@ class Project:
         """What the script prints with --json."""
         return json.loads(self.run(script, *arguments, "--json"))
 
-    def qualities(self) -> dict[tuple[str, str, str], float]:
-        """(data set, backbone, head) → quality after the last epoch, of the finished runs."""
-        records, broken = RecordStore(self.folder / "runs").read_all(("finished",))
-        assert not broken
-        return {(r.data_set.name, r.backbone.name, r.head.name): r.quality() or 0.0 for r in records}
+    def records(self, data_set: str) -> dict[tuple[str, str], RunRecord]:
+        """(backbone, head) → record of one data set; fails where a run did not finish."""
+        records, broken = RecordStore(self.folder / "runs").read_all()
+        assert not broken and {r.status for r in records} == {"finished"}
+        return {(r.backbone.name, r.head.name): r for r in records if r.data_set.name == data_set}
+
+
+def best_on_validation(records: dict[tuple[str, str], RunRecord]) -> float:
+    """The highest quality on the validation parts; answering without looking is no pair."""
+    return max(r.quality(part="validation") or 0.0 for r in records.values() if r.head.name != CHANCE_HEAD)
 
 
 def test_the_whole_chain_runs_on_the_procedural_set(tmp_path: Path) -> None:
@@ -63,9 +68,11 @@ def test_the_whole_chain_runs_on_the_procedural_set(tmp_path: Path) -> None:
     project.run(
         *zoo, "--dataset", strips, "--backbone", "mobilenetv2_100", "--head", "deeplabv3plus", "--epochs", "1"
     )
-    qualities = project.qualities()
-    assert len(qualities) == 7
-    assert qualities["patches", "handcrafted", "knn"] > qualities["patches", "handcrafted", "naive"]
+    records = project.records("patches")
+    assert len(records) == 6 and len(project.records("strips")) == 1
+    looks, chance = records["handcrafted", "knn"], records["handcrafted", "naive"]
+    assert len(looks.folds) == 5
+    assert (looks.quality() or 0) > (chance.quality() or 0) + 2 * (looks.standard_error() or 1)
 
     report = project.json("als.py", "train", "--epoch", "10", "--task", "classification")
     statuses = {(cell["backbone"], cell["head"]): cell["status"] for cell in report["cells"]}
@@ -75,9 +82,11 @@ def test_the_whole_chain_runs_on_the_procedural_set(tmp_path: Path) -> None:
     assert list((tmp_path / "out").glob("*.cbm"))
 
     answer = project.json("recommend.py", patches)
-    best = max((quality, head) for (name, backbone, head), quality in qualities.items() if name == "patches")
-    assert answer["candidates"][0]["basis"] == "measured"
-    assert answer["candidates"][0]["quality"] == pytest.approx(best[0], abs=1e-3)
+    first = answer["candidates"][0]
+    chosen = records[first["backbone"], first["head"]]
+    assert first["basis"] == "measured"
+    assert chosen.quality(part="validation") == best_on_validation(records)
+    assert first["quality"] == pytest.approx(chosen.quality(), abs=1e-3)
     assert any("procedural" in warning for warning in answer["warnings"])
 
 
@@ -92,12 +101,11 @@ def test_the_whole_chain_runs_on_real_severstal_images_with_a_real_network(
     project.run(
         "zoo.py", "run", "--dataset", patches, "--backbone", "mobilenetv2_100,handcrafted", "--head", "all"
     )
-    qualities = {(backbone, head): quality for (_, backbone, head), quality in project.qualities().items()}
-    assert qualities["mobilenetv2_100", "mlp"] > qualities["handcrafted", "naive"] + 0.2
-    records, _ = RecordStore(tmp_path / "runs").read_all(("finished",))
-    network = next(r for r in records if r.backbone.name == "mobilenetv2_100")
+    records = project.records("severstal_patches")
+    network, chance = records["mobilenetv2_100", "mlp"], records["handcrafted", "naive"]
+    assert (network.quality() or 0) > (chance.quality() or 0) + 0.2
     assert network.backbone.weights_origin == "weights_dir" and network.data_set.parent == "severstal_subset"
-    assert all(len(r.epochs) == 10 for r in records)
+    assert all(len(r.epochs) == 10 and r.standard_error() for r in records.values())
 
     project.run("als.py", "train", "--epoch", "10")
     answer = project.json("recommend.py", realdata / "severstal_subset" / "test_images")

@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-GROUND = {"errors", "registry", "config", "command_line"}
+GROUND = {"clock", "errors", "frozen", "registry", "config", "command_line", "files"}
 MAY_IMPORT = {
+    "clock": set(),
+    "frozen": set(),
     "errors": set(),
     "registry": {"errors"},
-    "config": {"errors"},
-    "command_line": {"errors", "config"},
-    "records": GROUND,
+    "config": {"errors", "frozen"},
+    "files": {"errors"},
+    "command_line": {"errors", "config", "files", "records"},
+    "records": GROUND - {"command_line"},
     "datasets": GROUND | {"records"},
     "features": GROUND | {"records", "datasets"},
     "zoo": GROUND | {"records", "datasets", "features"},
@@ -65,3 +68,12 @@ def test_only_the_records_know_the_names_of_record_files() -> None:
     for part in set(MAY_IMPORT) - {"records", "config"}:
         for path in _modules(part):
             assert "data/runs/" not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_reporting_knows_of_the_benchmark_only_what_a_sweep_plans_and_tells() -> None:
+    for path in _modules("reporting"):
+        nodes = [
+            n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.ImportFrom)
+        ]
+        rooms = {n.module for n in nodes if n.module and n.module.startswith("lib.benchmark")}
+        assert rooms <= {"lib.benchmark.plan", "lib.benchmark.listening"}, path

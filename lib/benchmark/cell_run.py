@@ -1,16 +1,18 @@
-"""One cell → one run record, whatever happens: an error becomes a failed record with its reason."""
+"""One cell → one run record over its folds, whatever happens: an error becomes a failed record with its reason."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lib.benchmark.estimates import needs_features
+from lib.benchmark.folds import TrainedFold, assembled
 from lib.benchmark.listening import Listener
 from lib.benchmark.plan import Cell
 from lib.config import PROJECT_ROOT, Settings
@@ -18,10 +20,11 @@ from lib.datasets import DataSet
 from lib.errors import CvAutomlError
 from lib.features.embeddings import Embeddings, embeddings_of
 from lib.records import Environment, HeadInfo, Latency, RunRecord, Timing
-from lib.zoo.backbones import Backbone, open_backbone
+from lib.zoo.backbones import open_backbone
+from lib.zoo.base import Backbone
 from lib.zoo.devices import choose_device, environment, free_memory, is_out_of_memory, set_threads
 from lib.zoo.heads import HEADS, Head, TrainingJob, TrainingResult
-from lib.zoo.latency import image_latency, pair_latency
+from lib.zoo.latency import NOT_QUIET, image_latency, pair_latency
 
 RANDOM_WEIGHTS_NOTE = (
     "RANDOM WEIGHTS: the backbone was never trained; its numbers say nothing about the pretrained one"
@@ -36,25 +39,26 @@ class Bench:
     data_set: DataSet
     backbone_name: str
     settings: Settings
-    _backbone: Backbone | None = field(default=None, init=False)
-    _embeddings: Embeddings | None = field(default=None, init=False)
+    measures_latency: bool = True
+    opened: Backbone | None = None
+    computed: Embeddings | None = None
 
     @property
     def backbone(self) -> Backbone:
         """The opened backbone."""
-        if self._backbone is None:
-            self._backbone = open_backbone(self.backbone_name, self.settings)
-        return self._backbone
+        if self.opened is None:
+            self.opened = open_backbone(self.backbone_name, self.settings)
+        return self.opened
 
     def embeddings(self, on_batch: Callable[[int, int], None]) -> Embeddings:
         """The data set's embeddings, from memory, the cache or the images."""
-        if self._embeddings is None:
-            self._embeddings = embeddings_of(self.data_set, self.backbone, self.settings, on_batch)
-        return self._embeddings
+        if self.computed is None:
+            self.computed = embeddings_of(self.data_set, self.backbone, self.settings, on_batch)
+        return self.computed
 
 
 def run_cell(cell: Cell, bench: Bench, listener: Listener) -> RunRecord:
-    """Trains and measures one cell. Errors end in the record; only KeyboardInterrupt and SystemExit get out."""
+    """Trains and measures one cell on each of its folds. Errors end in the record; only KeyboardInterrupt and SystemExit get out."""
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     set_threads(bench.settings.threads)
     device = choose_device(bench.settings.device)
@@ -81,7 +85,7 @@ def _record(cell: Cell, where: Environment, head_parameters: int, **values: Any)
         key=cell.key,
         data_set=cell.data_set,
         backbone=cell.backbone,
-        head=HeadInfo(name=cell.head, parameters=head_parameters),
+        head=HeadInfo(name=cell.head, version=HEADS[cell.head].version, parameters=head_parameters),
         recipe=cell.recipe,
         seed=cell.seed,
         environment=where,
@@ -91,8 +95,9 @@ def _record(cell: Cell, where: Environment, head_parameters: int, **values: Any)
 
 
 def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener) -> dict[str, Any]:
-    head = HEADS[cell.head]()
-    embeddings = _embeddings(cell, bench, head, listener)
+    embeddings = None
+    if needs_features(cell.head, cell.data_set, cell.recipe):
+        embeddings = bench.embeddings(lambda done, total: listener.features_progress(cell, done, total))
     job = TrainingJob(
         data_set=bench.data_set,
         backbone=bench.backbone,
@@ -102,35 +107,54 @@ def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener)
         features=embeddings.values if embeddings else None,
         on_epoch=lambda entry: listener.epoch_ends(cell, entry),
     )
-    result, halvings = train_halving(head, job)
+    folds, halvings = _train_folds(cell, job, listener)
+    results = [one.result for one in folds]
     timing = Timing(
         features_s=embeddings.seconds if embeddings else 0.0,
-        training_s=result.training_s,
-        evaluation_s=result.evaluation_s,
+        features_images=embeddings.n_images if embeddings else 0,
+        training_s=sum(result.training_s for result in results),
+        evaluation_s=sum(result.evaluation_s for result in results),
+    )
+    timed = bench.measures_latency and results[0].predict is not None
+    latency = _latency(cell, bench, results[0].predict) if timed else None
+    notes = (
+        *(embeddings.notes if embeddings else ()),
+        *halvings,
+        *(n for result in results for n in result.notes),
+        *((NOT_QUIET,) if timed and latency is None else ()),
     )
     return {
         "status": "finished",
-        "head_parameters": result.parameters,
-        "epochs": result.epochs,
-        "final": result.final,
+        "head_parameters": results[0].parameters,
+        **assembled(folds),
         "timing": timing,
-        "latency": _latency(cell, bench, result),
-        "notes": (*(embeddings.notes if embeddings else ()), *halvings, *result.notes),
+        "latency": latency,
+        "notes": tuple(dict.fromkeys(notes)),
     }
 
 
-def _embeddings(cell: Cell, bench: Bench, head: Head, listener: Listener) -> Embeddings | None:
-    if cell.data_set.task != "classification" or cell.recipe.finetune or not head.needs_features:
-        return None
-    return bench.embeddings(lambda done, total: listener.features_progress(cell, done, total))
+def _train_folds(
+    cell: Cell, job: TrainingJob, listener: Listener
+) -> tuple[list[TrainedFold], tuple[str, ...]]:
+    """Trains fold after fold; a batch that had to be halved stays so for the folds that follow."""
+    head, trained, halvings = HEADS[cell.head](), [], []
+    for place, fold in enumerate(cell.recipe.folds, start=1):
+        listener.fold_starts(cell, place, len(cell.recipe.folds))
+        part = job.data_set.fold(cell.data_set.split, fold)
+        result, batch_size, notes = train_halving(head, replace(job, data_set=part))
+        job = replace(job, recipe=job.recipe.model_copy(update={"batch_size": batch_size}))
+        trained.append(TrainedFold(fold, part, result))
+        halvings += notes
+    return trained, tuple(halvings)
 
 
-def train_halving(head: Head, job: TrainingJob) -> tuple[TrainingResult, tuple[str, ...]]:
-    """Trains; where memory runs out, begins again with half the batch. Returns the result and a note for each halving."""
+def train_halving(head: Head, job: TrainingJob) -> tuple[TrainingResult, int, list[str]]:
+    """Trains; where memory runs out, begins again with half the batch. Returns the result, the batch size that fitted and a
+    note for each halving."""
     notes: list[str] = []
     while True:
         try:
-            return head.train(job), tuple(notes)
+            return head.train(job), job.recipe.batch_size, notes
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or job.recipe.batch_size < 2:
                 raise
@@ -140,13 +164,11 @@ def train_halving(head: Head, job: TrainingJob) -> tuple[TrainingResult, tuple[s
         job = replace(job, recipe=job.recipe.model_copy(update={"batch_size": smaller}))
 
 
-def _latency(cell: Cell, bench: Bench, result: TrainingResult) -> Latency | None:
-    """Backbone and head together; None for a head that answers without looking."""
-    if result.predict is None:
-        return None
+def _latency(cell: Cell, bench: Bench, predict: Any) -> Latency | None:
+    """Backbone and head together; None where the machine was never quiet."""
     if cell.data_set.task == "segmentation":
-        return image_latency(result.predict, cell.recipe.image_height_px, cell.recipe.image_width_px)
-    return pair_latency(bench.backbone, result.predict, bench.settings.cache_dir)
+        return image_latency(predict, cell.recipe.image_height_px, cell.recipe.image_width_px)
+    return pair_latency(bench.backbone, predict, bench.settings.cache_dir)
 
 
 def reason_of(error: BaseException) -> str:

@@ -18,6 +18,9 @@ class Listener:
     def cell_starts(self, cell: Cell) -> None:
         """Before a cell is trained."""
 
+    def fold_starts(self, cell: Cell, place: int, of: int) -> None:
+        """Before a fold of the cell is trained: the first, second … of so many."""
+
     def epoch_ends(self, cell: Cell, entry: EpochEntry) -> None:
         """After each epoch."""
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from lib.benchmark.estimates import Rates
+from lib.benchmark.estimates import Estimates, needs_features
 from lib.records import BackboneInfo, DataSetInfo, Recipe, RunRecord, run_key
+from lib.zoo.heads import HEADS
 from lib.zoo.pairing import incompatibility
 
 CellState = Literal["done", "incompatible", "failed", "to do"]
@@ -17,7 +18,7 @@ FindRecord = Callable[["Cell"], RunRecord | None]
 
 @dataclass(frozen=True)
 class Cell:
-    """One pair on one data set with one recipe and one seed: at most one run record."""
+    """One pair on one data set with one way of dividing it, one recipe and one seed: at most one run record."""
 
     data_set: DataSetInfo
     backbone: BackboneInfo
@@ -28,7 +29,8 @@ class Cell:
     @property
     def key(self) -> str:
         """The key of the cell's record."""
-        return run_key(self.data_set, self.backbone, self.head, self.recipe, self.seed)
+        version = HEADS[self.head].version
+        return run_key(self.data_set, self.backbone, self.head, version, self.recipe, self.seed)
 
     @property
     def group(self) -> tuple[str, str, str]:
@@ -45,6 +47,7 @@ class PlannedCell:
     """A cell and what is to be done about it. `estimated_s`: seconds without computing features; 0 unless `to_run`.
 
     `needs_features`: whether it reads embeddings, whose seconds the plan counts once for all cells that share them.
+    `record`: that of a done cell.
     """
 
     cell: Cell
@@ -53,6 +56,7 @@ class PlannedCell:
     estimated_s: float = 0.0
     to_run: bool = False
     needs_features: bool = False
+    record: RunRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Plan:
 def plan_cells(
     cells: Iterable[Cell],
     find: FindRecord,
-    rates: Rates,
+    estimates: Estimates,
     *,
     skip_failed: bool = False,
     cached: Callable[[Cell], bool] = lambda cell: False,
@@ -85,24 +89,26 @@ def plan_cells(
 
     Failed cells are run again unless `skip_failed`. `cached(cell)`: whether the cell's features are already there.
     """
-    planned = tuple(_planned(cell, find, rates, skip_failed) for cell in cells)
+    planned = tuple(_planned(cell, find, estimates, skip_failed) for cell in cells)
     features = {
-        one.cell.group: 0.0 if cached(one.cell) else rates.features_s(one.cell.data_set, one.cell.backbone)
+        one.cell.group: 0.0
+        if cached(one.cell)
+        else estimates.features_s(one.cell.data_set, one.cell.backbone)
         for one in planned
         if one.to_run and one.needs_features
     }
-    return Plan(planned, features, rates.measured)
+    return Plan(planned, features, estimates.measured)
 
 
-def _planned(cell: Cell, find: FindRecord, rates: Rates, skip_failed: bool) -> PlannedCell:
+def _planned(cell: Cell, find: FindRecord, estimates: Estimates, skip_failed: bool) -> PlannedCell:
     reason = incompatibility(cell.data_set, cell.backbone, cell.head, cell.recipe.finetune)
     if reason:
         return PlannedCell(cell, "incompatible", reason)
     record = find(cell)
     if record and record.status == "finished":
-        return PlannedCell(cell, "done")
-    estimate = rates.training_s(cell.data_set, cell.backbone, cell.head, cell.recipe)
-    reads = rates.needs_features(cell.head, cell.data_set, cell.recipe)
+        return PlannedCell(cell, "done", record=record)
+    estimate = estimates.training_s(cell.data_set, cell.backbone, cell.head, cell.recipe)
+    reads = needs_features(cell.head, cell.data_set, cell.recipe)
     if record is None or record.status != "failed":
         return PlannedCell(cell, "to do", None, estimate, True, reads)
     if skip_failed:

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lib.benchmark.cells import cells_of
-from lib.benchmark.estimates import Rates
+from lib.benchmark.estimates import Estimates
 from lib.benchmark.plan import Cell, Plan, plan_cells
-from lib.benchmark.run import find_record
 from lib.benchmark.selection import Request, Selection, select
+from lib.benchmark.sweep import find_record
 from lib.config import Settings
 from lib.datasets import DataSet
 from lib.features.embeddings import are_cached
 from lib.records import RecordStore
+from lib.records.costs import Rates
 from lib.zoo.backbones import open_backbone
 from lib.zoo.devices import choose_device, choose_precision, device_name, set_threads
 
@@ -56,7 +57,7 @@ def prepared(request: Request, settings: Settings, *, skip_failed: bool = False)
     plan = plan_cells(
         cells_of(selection, settings, choose_precision(settings.precision, device)),
         lambda cell: find_record(store, cell),
-        rates,
+        Estimates(rates),
         skip_failed=skip_failed,
         cached=_cached_features(selection, settings),
     )

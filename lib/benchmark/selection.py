@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from lib.config import Settings
 from lib.datasets import DataSet, load_data_set
 from lib.errors import CvAutomlError
 from lib.records import BackboneInfo, DataSetInfo
+from lib.records.schema import Split
 from lib.registry import unknown_name
 from lib.zoo.heads import HEADS
 from lib.zoo.pairing import heads_for
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Request:
-    """The names of a sweep, as given: repeated and comma separated ones mixed, `all` for everything there is."""
+    """What a sweep runs over, by name; `all` for everything there is. `folds`: how many of the split's, None for the default."""
 
     data_sets: tuple[str, ...]
     backbones: tuple[str, ...]
@@ -30,6 +30,8 @@ class Request:
     seeds: tuple[int, ...] = (0,)
     epochs: int | None = None
     finetune: bool = False
+    split: Split = "folds"
+    folds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,10 @@ class Selection:
 
     def heads(self, info: DataSetInfo) -> list[str]:
         """The heads asked for; with `all`, those that fit the data set's task."""
-        wanted = names_of(self.request.heads)
+        wanted = list(self.request.heads)
         if ALL not in wanted:
             return wanted
         return unique([*(h for h in wanted if h != ALL), *heads_for(info.task, self.request.finetune)])
-
-
-def names_of(given: Iterable[str]) -> list[str]:
-    """Single names out of repeated, comma separated options, each once; an existing path with a comma stays whole."""
-    pieces = [[text] if Path(text).exists() else text.split(",") for text in given]
-    return unique(name.strip() for names in pieces for name in names if name.strip())
 
 
 def unique(names: Iterable[str]) -> list[str]:
@@ -75,7 +71,7 @@ def select(request: Request, settings: Settings) -> Selection:
     cannot use (a broken folder, a network without weights on this machine) is left out with a sentence instead.
     """
     left_out: list[str] = []
-    problems = _wrong_heads(names_of(request.heads))
+    problems = _wrong_heads(request.heads)
     data_sets = _data_sets(request.data_sets, settings, problems, left_out)
     backbones = _backbones(request, settings, problems, left_out)
     if problems:
@@ -84,7 +80,7 @@ def select(request: Request, settings: Settings) -> Selection:
         raise CvAutomlError(_nothing("data set", settings, left_out))
     if not backbones:
         raise CvAutomlError(_nothing("backbone", settings, left_out))
-    chosen = tuple(ChosenDataSet(one, one.info()) for one in data_sets)
+    chosen = tuple(ChosenDataSet(one, one.info(request.split)) for one in data_sets)
     return Selection(request, chosen, tuple(backbones), tuple(left_out))
 
 
@@ -111,9 +107,8 @@ def _data_sets(
 
 def _wanted(given: Sequence[str], everything: Callable[[], list[str]]) -> tuple[list[str], set[str]]:
     """The names to look up, and those of them that were named and not just swept in by `all`."""
-    names = names_of(given)
-    named = [name for name in names if name != ALL]
-    return unique([*named, *(everything() if ALL in names else [])]), set(named)
+    named = [name for name in given if name != ALL]
+    return unique([*named, *(everything() if ALL in given else [])]), set(named)
 
 
 def _collected(
@@ -141,7 +136,7 @@ def _backbones(
     return _collected(names, named, lambda name: describe_backbone(name, settings), problems, left_out)
 
 
-def _wrong_heads(names: list[str]) -> list[str]:
+def _wrong_heads(names: Iterable[str]) -> list[str]:
     return [unknown_name("head", name, HEADS.names()) for name in names if name != ALL and name not in HEADS]
 
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from lib.datasets.base import DataSet
 from lib.errors import DataSetError
-from lib.records.store import write_atomically
+from lib.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -28,25 +27,28 @@ class Component:
     height: int
     area: int
 
+    def cut(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Its box out of an array (height, width)."""
+        return array[self.y : self.y + self.height, self.x : self.x + self.width]
+
 
 def components(masks: npt.NDArray[np.bool_]) -> list[Component]:
     """8-connected components of masks, bool (n_classes, height, width), by class, then top to bottom, left to right."""
+    from scipy import ndimage  # a third of a second that sets without masks need not wait for
+
     found = []
     for k in np.flatnonzero(masks.any(axis=(1, 2))):
         labelled, n = ndimage.label(masks[k], structure=np.ones((3, 3), dtype=int))
         areas = np.bincount(labelled.reshape(-1), minlength=n + 1)[1:]
         for box, area in zip(ndimage.find_objects(labelled), areas, strict=True):
             rows, columns = box
-            found.append(
-                Component(
-                    int(k),
-                    x=columns.start,
-                    y=rows.start,
-                    width=columns.stop - columns.start,
-                    height=rows.stop - rows.start,
-                    area=int(area),
-                )
+            x, y, width, height = (
+                columns.start,
+                rows.start,
+                columns.stop - columns.start,
+                rows.stop - rows.start,
             )
+            found.append(Component(int(k), x, y, width, height, int(area)))
     return sorted(found, key=lambda c: (c.class_index, c.y, c.x, c.height, c.width, c.area))
 
 
@@ -61,15 +63,9 @@ def annotate(data_set: DataSet) -> dict[str, Any]:
     images, annotations = [], []
     for i, file in enumerate(data_set.files):
         masks = data_set.read_mask(i)
-        images.append(
-            {
-                "id": i + 1,
-                "file_name": file,
-                "height": masks.shape[1],
-                "width": masks.shape[2],
-                "split": str(data_set.parts[i]),
-            }
-        )
+        _, height, width = masks.shape
+        part = str(data_set.parts[i])
+        images.append({"id": i + 1, "file_name": file, "height": height, "width": width, "split": part})
         annotations += [_entry(i + 1, component) for component in components(masks)]
     return {
         "info": {
@@ -106,12 +102,10 @@ def _entry(image_id: int, component: Component) -> dict[str, Any]:
 
 
 def _lines(document: dict[str, Any]) -> Iterator[str]:
-    yield "{\n"
     for n, (key, value) in enumerate(document.items()):
-        end = "," if n + 1 < len(document) else ""
+        yield f"{',' if n else '{'}\n{json.dumps(key)}: "
         if isinstance(value, list) and value:
-            entries = ",\n".join("  " + json.dumps(entry, ensure_ascii=False) for entry in value)
-            yield f"{json.dumps(key)}: [\n{entries}\n]{end}\n"
+            yield "[\n" + ",\n".join("  " + json.dumps(entry, ensure_ascii=False) for entry in value) + "\n]"
         else:
-            yield f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}{end}\n"
-    yield "}\n"
+            yield json.dumps(value, ensure_ascii=False)
+    yield "\n}\n"

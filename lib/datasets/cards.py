@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from lib.datasets.base import Card
 from lib.datasets.layouts import LAYOUTS, recognise
 from lib.errors import DataSetError
-from lib.records.store import write_atomically
+from lib.files import write_atomically
 from lib.registry import unknown_name
 
 CARD_FILE = "dataset.yaml"
@@ -47,6 +48,14 @@ def write_card(root: Path, card: Card) -> Path:
     return path
 
 
+def refuse_to_overwrite(folder: Path, is_ours: Callable[[Card], bool], ours: str) -> None:
+    """Raises DataSetError where a folder holds anything but `ours`: a card that `is_ours` says so."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / CARD_FILE).is_file() or not is_ours(read_card(folder)):
+        raise DataSetError(f"{folder}: holds something else than {ours}; name another folder with --to")
+
+
 def foreground(card: Card) -> tuple[str, ...]:
     """The mask classes without the background, which a card of masks may list first."""
     has_background = card.task == "segmentation" and card.classes[:1] == (BACKGROUND,)
@@ -71,9 +80,8 @@ def _checked(values: dict[str, Any], path: Path) -> Card:
     if isinstance(values["classes"], list | tuple):
         values["classes"] = [str(name) for name in values["classes"]]
     for field in ("description", "licence", "source", "domain"):
-        values[field] = (
-            str(values[field]) if values.get(field) is not None else Card.model_fields[field].default
-        )
+        default = Card.model_fields[field].default
+        values[field] = default if values.get(field) is None else str(values[field])
     try:
         card = Card.model_validate(values)
     except ValidationError as error:
@@ -93,11 +101,8 @@ def _refuse_contradictions(card: Card, path: Path) -> None:
     if card.task != (task := LAYOUTS[card.layout].task):
         raise DataSetError(
             f"{path}: layout {card.layout} holds {task}, not {card.task}; set `task: {task}`"
-            + (
-                " and read the set as classification with PATH@defect or PATH@dominant"
-                if task == "segmentation"
-                else ""
-            )
+            + " and read the set as classification with PATH@defect or PATH@dominant"
+            * (task == "segmentation")
         )
     try:
         re.compile(card.group or "")

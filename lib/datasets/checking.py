@@ -15,15 +15,13 @@ import numpy.typing as npt
 from lib.config import Settings
 from lib.datasets.base import Card
 from lib.datasets.cards import foreground, read_card
-from lib.datasets.derived import dominant
+from lib.datasets.declared import Declared
 from lib.datasets.file_memory import measure_files
-from lib.datasets.groups import keep_together
 from lib.datasets.images import read_reduced, read_rgb
 from lib.datasets.layouts import LAYOUTS, Contents
-from lib.datasets.loading import declared_split, locate
+from lib.datasets.loading import divide, locate, no_images, read_declarations
 from lib.datasets.perceptual import near_duplicate_pairs
 from lib.datasets.pictures import Pictures, measure_picture, pictures_of
-from lib.datasets.splits import Declared, assign_parts
 from lib.errors import DataSetError
 
 _COMPARED_PX = 64
@@ -52,9 +50,7 @@ def check_data_set(spec: str | Path, settings: Settings) -> CheckReport:
         return CheckReport(root.name, root, 0, (str(error),))
     files = LAYOUTS[card.layout].files(root)
     if not files:
-        return CheckReport(
-            card.name, root, 0, (f"{root}: layout {card.layout}, but there are no images in it",)
-        )
+        return CheckReport(card.name, root, 0, (no_images(root, card),))
     pictures, unreadable = _read_all(root, files)
     return CheckReport(card.name, root, len(files), (*unreadable, *_problems(root, card, pictures, settings)))
 
@@ -84,19 +80,17 @@ def _problems(root: Path, card: Card, pictures: Pictures, settings: Settings) ->
     yield from contents.errors
     yield from contents.flaws
     yield from _copies(pictures, contents)
-    try:
-        declared = declared_split(root, pictures, contents)
-    except DataSetError as error:
-        yield str(error)
-        return
     if card.group and not any(re.search(card.group, file.rsplit("/", 1)[-1]) for file in pictures.files):
         yield f"{root}: the card's group {card.group!r} matches no file name"
-    if declared:
-        yield from declared.errors
-        yield from declared.flaws
-        yield from _straddling(root, pictures, declared, settings.split.near_duplicate_bits)
-    if not contents.errors and not (declared and declared.errors):
-        yield from _unsplittable(root, card, pictures, contents, declared, settings)
+    try:
+        declared = read_declarations(root, pictures, contents)
+        for told in filter(None, (declared.split, declared.folds)):
+            yield from (*told.errors, *told.flaws)
+            yield from _straddling(root, pictures, told, settings.split.near_duplicate_bits)
+        if not contents.errors and not declared.errors:
+            divide(root, card, pictures, contents, declared, settings.split)
+    except DataSetError as error:
+        yield str(error)
 
 
 def _copies(pictures: Pictures, contents: Contents) -> Iterator[str]:
@@ -107,26 +101,23 @@ def _copies(pictures: Pictures, contents: Contents) -> Iterator[str]:
     for members in groups.values():
         if len(members) < 2:
             continue
-        names = ", ".join(pictures.files[i] for i in members[:4]) + (", …" if len(members) > 4 else "")
+        names = ", ".join(pictures.files[i] for i in members[:4]) + ", …" * (len(members) > 4)
         differ = contents.labels is not None and len({int(contents.labels[i]) for i in members}) > 1
-        yield f"{len(members)} images are the same file: {names}" + (
-            ", and they lie in different classes" if differ else ""
-        )
+        end = ", and they lie in different classes" * differ
+        yield f"{len(members)} images are the same file: {names}{end}"
 
 
-def _straddling(root: Path, pictures: Pictures, declared: Declared, bits: int) -> Iterator[str]:
-    """Pairs of near-duplicates of which one is declared test and the other elsewhere."""
+def _straddling(root: Path, pictures: Pictures, told: Declared, bits: int) -> Iterator[str]:
+    """Pairs of near-duplicates of which one is declared test and the other elsewhere, or in different folds."""
     for i, j in near_duplicate_pairs(pictures.hashes, bits):
-        parts = {str(declared.parts[i]), str(declared.parts[j])}
-        if (
-            "test" in parts
-            and len(parts) > 1
-            and "unused" not in parts
-            and _nearly_equal(root, pictures, i, j)
-        ):
+        places = [str(told.values[i]), str(told.values[j])]
+        apart = (
+            places[0] != places[1] and ("test" in places or places[0].isdecimal()) and "unused" not in places
+        )
+        if apart and _nearly_equal(root, pictures, i, j):
             yield (
-                f"{pictures.files[i]} ({declared.parts[i]}) and {pictures.files[j]} ({declared.parts[j]}) are "
-                "nearly the same image in different parts of the set's own split: the test part would be too easy"
+                f"{pictures.files[i]} ({places[0]}) and {pictures.files[j]} ({places[1]}) are nearly the same image "
+                "in different parts of the set's own split or folds: the test would be too easy"
             )
 
 
@@ -142,20 +133,3 @@ def _thumbnail(path: Path) -> npt.NDArray[np.float64]:
     grey = np.asarray(picture, dtype=np.float64)
     centred = grey - grey.mean()
     return centred / max(float(np.linalg.norm(centred)), 1e-9)
-
-
-def _unsplittable(
-    root: Path,
-    card: Card,
-    pictures: Pictures,
-    contents: Contents,
-    declared: Declared | None,
-    settings: Settings,
-) -> Iterator[str]:
-    strata = contents.labels if contents.masks is None else dominant(contents.masks.areas)
-    assert strata is not None
-    groups = keep_together(pictures, settings.split.near_duplicate_bits, card.group)
-    try:
-        assign_parts(pictures.files, strata, groups, settings.split, declared.parts if declared else None)
-    except DataSetError as error:
-        yield f"{root}: {error}"

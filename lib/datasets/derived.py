@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from lib.config import Settings
 from lib.datasets.base import DataSet
 from lib.datasets.fingerprints import view_fingerprint
-from lib.datasets.splits import seeded_order, split_hash
+from lib.datasets.splits import seeded_order
 from lib.errors import DataSetError
 from lib.registry import Registry, unknown_name
 
@@ -48,7 +49,6 @@ def apply_view(data_set: DataSet, view: str, settings: Settings) -> DataSet:
         parent=data_set.parent or data_set.name,
         derivation=f"{data_set.derivation} {view}" if data_set.derivation else view,
         fingerprint=view_fingerprint(data_set.fingerprint, view),
-        split_hash=split_hash(seen.files, seen.parts),
     )
 
 
@@ -72,7 +72,7 @@ def normal_class(classes: tuple[str, ...], counts: tuple[int, ...]) -> int:
 def defect_or_not(data_set: DataSet, settings: Settings) -> DataSet:
     """Masks read as two classes: no_defect where the mask is empty, defect elsewhere."""
     areas = _areas(data_set, "defect")
-    labels = (areas.sum(axis=1) > 0).astype(np.int64)
+    labels: npt.NDArray[np.bool_] = np.any(areas, axis=1)
     if labels.all() or not labels.any():
         every = "every image has" if labels.all() else "no image has"
         raise DataSetError(f"{data_set.name}: {every} a defect, so @defect has one class only; try @dominant")
@@ -105,15 +105,12 @@ def one_against_the_rest(data_set: DataSet, settings: Settings) -> DataSet:
             f"{data_set.name}: has {len(data_set.classes)} classes; @binary needs three or more"
         )
     chosen = normal_class(data_set.classes, data_set.class_counts())
-    return _relabelled(
-        data_set, (data_set.classes[chosen], REST), (data_set.labels != chosen).astype(np.int64)
-    )
+    return _relabelled(data_set, (data_set.classes[chosen], REST), data_set.labels != chosen)
 
 
-def _relabelled(data_set: DataSet, classes: tuple[str, ...], labels: npt.NDArray[np.int64]) -> DataSet:
-    return replace(
-        data_set, task="classification", classes=classes, labels=labels.astype(np.int64), read_mask=None
-    )
+def _relabelled(data_set: DataSet, classes: tuple[str, ...], labels: npt.NDArray[np.generic]) -> DataSet:
+    own = labels.astype(np.int64)
+    return replace(data_set, task="classification", classes=classes, labels=own, read_mask=None)
 
 
 def _areas(data_set: DataSet, view: str) -> npt.NDArray[np.int64]:
@@ -123,19 +120,18 @@ def _areas(data_set: DataSet, view: str) -> npt.NDArray[np.int64]:
 
 
 def _part_of_train(data_set: DataSet, fraction: float, seed: int) -> DataSet:
-    """`fraction` of the train and of the validation part, class by class, one image of each at least; test stays.
+    """`fraction` of the train and of the validation part of every fold, class by class, one image of each at least; test stays.
 
     Smaller fractions are subsets of larger ones.
     """
-    strata = data_set.labels
-    if strata is None:
-        strata = dominant(_areas(data_set, "train…"))
-    parts = data_set.parts.copy()
-    for part in ("train", "validation"):
-        for stratum in np.unique(strata):
-            members = np.flatnonzero((data_set.parts == part) & (strata == stratum))
-            if not len(members):
-                continue
+    strata = dominant(_areas(data_set, "train…")) if data_set.labels is None else data_set.labels
+
+    def thinned(parts: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
+        parts = parts.copy()
+        for part, stratum in product(("train", "validation"), np.unique(strata)):
+            members = np.flatnonzero((parts == part) & (strata == stratum))
             order = seeded_order(data_set.files, members, f"{seed}:subset")
             parts[order[max(1, round(fraction * len(order))) :]] = "unused"
-    return replace(data_set, parts=parts)
+        return parts
+
+    return replace(data_set, parts=thinned(data_set.parts), folds=tuple(map(thinned, data_set.folds)))

@@ -7,10 +7,11 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lib.records.store import write_atomically
+from lib.files import write_atomically
 
 _SHOW_PROGRESS_FROM = 400
 _BLOCK = 128
@@ -78,15 +79,11 @@ def _measured(
 def _read(cache: Path) -> dict[str, list[Any]]:
     try:
         entries = json.loads(cache.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {f: entry for f, entry in entries.items() if isinstance(entry, list) and len(entry) == 2}
+    except (OSError, ValueError, AttributeError):
         return {}
-    if not isinstance(entries, dict):
-        return {}
-    return {file: entry for file, entry in entries.items() if isinstance(entry, list) and len(entry) == 2}
 
 
 def _write(cache: Path, entries: dict[str, list[Any]]) -> None:
-    try:
+    with suppress(OSError):
         write_atomically(cache, json.dumps(entries, separators=(",", ":")))
-    except OSError:
-        return

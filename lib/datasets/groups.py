@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lib.datasets.perceptual import connected_groups, near_duplicate_pairs
 from lib.datasets.pictures import Pictures
+from lib.errors import DataSetError
 
 LARGEST_GROUP = 12
 LARGEST_GROUP_SHARE = 0.05
@@ -25,7 +26,15 @@ def keep_together(pictures: Pictures, bits: int, group: str | None) -> npt.NDArr
     pairs = [_pairs_of_equals(pictures.digests), _near_duplicates(pictures.hashes, bits)]
     if group:
         pairs.append(_pairs_of_names(pictures.files, group))
-    return connected_groups(len(pictures.files), np.concatenate(pairs))
+    groups = connected_groups(len(pictures.files), np.concatenate(pairs))
+    if len(groups) > 1 and not groups.any():
+        if group:
+            raise DataSetError(
+                f"group {group!r} puts all {len(groups)} images together, so none is left to test on; "
+                "mend `group` in dataset.yaml"
+            )
+        return np.arange(len(groups))
+    return groups
 
 
 def _near_duplicates(hashes: npt.NDArray[np.uint64], bits: int) -> npt.NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import warnings
 from collections.abc import Iterator
@@ -15,24 +16,7 @@ from PIL import Image, ImageOps
 
 from lib.errors import DataSetError
 
-IMAGE_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jfif",
-        ".png",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".gif",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".jp2",
-    ]
-)
+_IS_IMAGE = re.compile(r"\.(jpe?g|jfif|png|bmp|tiff?|webp|gif|p[bgnp]m|jp2)$", re.IGNORECASE)
 _EXIF_ORIENTATION = 0x0112
 _LYING = (5, 6, 7, 8)
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
@@ -53,7 +37,7 @@ def image_files(folder: Path) -> list[str]:
         found += [
             (relative / name).as_posix()
             for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+            if not name.startswith(".") and _IS_IMAGE.search(name)
         ]
     return sorted(found)
 

@@ -22,6 +22,12 @@ from lib.errors import DataSetError
 COMPETITION = "severstal-steel-defect-detection"
 RULES_PAGE = f"https://www.kaggle.com/competitions/{COMPETITION}/rules"
 KEY_PAGE = "https://www.kaggle.com/settings (section API)"
+_ADVICE = {
+    401: f"Kaggle does not know the API key (401): create a new one at {KEY_PAGE}",
+    403: f"Kaggle refuses the download (403): open {RULES_PAGE} in a browser, log in with the account of the API key, "
+    "accept the rules, and run the same command again",
+}
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -92,9 +98,8 @@ def unpack(archive: Path, folder: Path) -> None:
     """
     try:
         with zipfile.ZipFile(archive) as packed:
-            members = [member for member in packed.infolist() if not member.is_dir()]
-            targets = [_target(folder, member, archive) for member in members]
-            todo = [(m, t) for m, t in zip(members, targets, strict=True) if not _is_there(t, m.file_size)]
+            targets = [(m, _target(folder, m, archive)) for m in packed.infolist() if not m.is_dir()]
+            todo = [(m, t) for m, t in targets if not (t.is_file() and t.stat().st_size == m.file_size)]
             folder.mkdir(parents=True, exist_ok=True)
             _refuse_full_disk(folder, sum(member.file_size for member, _ in todo))
             for member, target in todo:
@@ -118,18 +123,12 @@ def _target(folder: Path, member: zipfile.ZipInfo, archive: Path) -> Path:
     """Where a member goes; refuses absolute paths, `..`, drive letters and links."""
     name = member.filename.replace("\\", "/")
     path = PurePosixPath(name)
-    hostile = (
-        path.is_absolute() or ".." in path.parts or ":" in name or stat.S_ISLNK(member.external_attr >> 16)
-    )
-    if hostile:
+    is_link = stat.S_ISLNK(member.external_attr >> 16)
+    if path.is_absolute() or ".." in path.parts or ":" in name or is_link:
         raise DataSetError(
             f"{archive.name}: the member {member.filename!r} would be written outside the folder; nothing was unpacked"
         )
     return folder / path
-
-
-def _is_there(target: Path, size: int) -> bool:
-    return target.is_file() and target.stat().st_size == size
 
 
 def _refuse_full_disk(folder: Path, needed: int) -> None:
@@ -145,11 +144,9 @@ def _fetch(client: Callable[[], Client], work: Path, quiet: bool) -> None:
     api = _authenticated(client)
     try:
         api.competition_download_files(COMPETITION, path=str(work), force=False, quiet=quiet)
-    except OSError as error:
-        if _status(error) is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise
-        raise DataSetError(_refusal(error)) from error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (*_DISK_FULL, errno.EACCES, errno.EROFS):
+            raise
         raise DataSetError(_refusal(error)) from error
     if not (work / f"{COMPETITION}.zip").is_file():
         raise DataSetError(f"Kaggle sent no archive {COMPETITION}.zip; run the same command again")
@@ -177,33 +174,22 @@ def _kaggle_client() -> Client:
     return client
 
 
-def _status(error: Exception) -> int | None:
-    status = getattr(getattr(error, "response", None), "status_code", None) or getattr(error, "status", None)
-    return status if isinstance(status, int) else None
-
-
 def _refusal(error: Exception) -> str:
-    status = _status(error)
-    if status == 403:
-        return (
-            f"Kaggle refuses the download (403): open {RULES_PAGE} in a browser, log in with the account of the API "
-            "key, accept the rules, and run the same command again"
-        )
-    if status == 401:
-        return f"Kaggle does not know the API key (401): create a new one at {KEY_PAGE}"
+    status: Any = getattr(getattr(error, "response", None), "status_code", None) or getattr(
+        error, "status", None
+    )
     reason = " ".join(str(error).split()) or type(error).__name__
-    return (
-        f"the download from Kaggle broke off: {reason}; run the same command again to go on where it stopped"
+    return _ADVICE.get(
+        status,
+        f"the download from Kaggle broke off: {reason}; run the same command again to go on where it stopped",
     )
 
 
 def _disk_problem(folder: Path, error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return (
-            f"{folder}: the disk is full; about 4 GB are needed. Make room and run the same command again: what has "
-            "arrived is kept"
-        )
-    return f"{folder}: cannot be written: {error.strerror or error}"
+    if error.errno not in _DISK_FULL:
+        return f"{folder}: cannot be written: {error.strerror or error}"
+    again = "Make room and run the same command again: what has arrived is kept"
+    return f"{folder}: the disk is full; about 4 GB are needed. {again}"
 
 
 def _count(folder: Path, expected: Expected) -> None:

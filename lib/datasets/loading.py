@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lib.config import Settings
+from lib.config import Settings, SplitSettings
 from lib.datasets.base import Card, DataSet
 from lib.datasets.cards import foreground, read_card
+from lib.datasets.declared import Declared, read_folds, read_split
 from lib.datasets.derived import apply_view, dominant
 from lib.datasets.fingerprints import fingerprint, images_fingerprint
 from lib.datasets.groups import keep_together
 from lib.datasets.images import image_files
 from lib.datasets.layouts import LAYOUTS, Contents
 from lib.datasets.pictures import Pictures, measure_pictures
-from lib.datasets.splits import Declared, assign_parts, read_declared, split_hash
+from lib.datasets.splits import Ints, Parts, assign_parts, cross_validation
 from lib.errors import DataSetError
 
 VIEW_MARK = "@"
@@ -33,11 +35,11 @@ def load_data_set(spec: str | Path, settings: Settings, *, unlabelled: bool = Fa
     card = read_card(root)
     files = LAYOUTS[card.layout].files(root)
     if not files:
-        raise DataSetError(f"{root}: layout {card.layout}, but there are no images in it")
+        raise DataSetError(no_images(root, card))
     pictures = measure_pictures(root, files, settings.cache_dir)
     contents = LAYOUTS[card.layout].read(root, foreground(card), pictures, settings.cache_dir)
-    declared = declared_split(root, pictures, contents)
-    _refuse(root, (*contents.errors, *(declared.errors if declared else ())))
+    declared = read_declarations(root, pictures, contents)
+    _refuse(root, (*contents.errors, *declared.errors))
     data_set = _assembled(root, card, pictures, contents, declared, settings)
     for view in views:
         data_set = apply_view(data_set, view, settings)
@@ -52,14 +54,11 @@ def load_images_only(spec: str | Path, settings: Settings) -> DataSet:
     root, views = locate(spec, settings)
     if views:
         raise DataSetError(f"{spec}: images without labels have no views; leave out @{'@'.join(views)}")
-    files = image_files(root) if root.is_dir() else []
+    files = image_files(root)
     if not files:
-        raise DataSetError(
-            f"{root}: there are no images in this folder" if root.is_dir() else _not_found(root, settings)
-        )
+        raise DataSetError(f"{root}: there are no images in this folder")
     pictures = measure_pictures(root, files, settings.cache_dir)
     name = root.resolve().name.replace(VIEW_MARK, "_")
-    parts = np.full(len(files), "train", dtype="<U10")
     print_of_images = images_fingerprint(pictures)
     return DataSet(
         name=name,
@@ -68,10 +67,9 @@ def load_images_only(spec: str | Path, settings: Settings) -> DataSet:
         task="classification",
         classes=(),
         files=pictures.files,
-        parts=parts,
+        parts=np.full(len(files), "train", dtype="<U10"),
         fingerprint=print_of_images,
         images_fingerprint=print_of_images,
-        split_hash=split_hash(files, parts),
         hashes=pictures.hashes,
         sizes=pictures.sizes,
     )
@@ -88,20 +86,69 @@ def locate(spec: str | Path, settings: Settings) -> tuple[Path, tuple[str, ...]]
                 return candidate, tuple(views)
         path, mark, view = path.rpartition(VIEW_MARK)
         if not mark:
-            raise DataSetError(_not_found(Path(text.split(VIEW_MARK)[0]), settings))
+            wanted = text.split(VIEW_MARK)[0]
+            raise DataSetError(
+                f"there is no data set '{wanted}': neither a folder of that path nor one in {settings.datasets_dir}"
+            )
         views.insert(0, view)
+
+
+def no_images(root: Path, card: Card) -> str:
+    """What is said of a folder with a layout and nothing in it."""
+    return f"{root}: layout {card.layout}, but there are no images in it"
 
 
 def _is_labelled(root: Path) -> bool:
     return (root / "dataset.yaml").is_file() or any(LAYOUTS[name].recognises(root) for name in LAYOUTS)
 
 
-def declared_split(root: Path, pictures: Pictures, contents: Contents) -> Declared | None:
-    """The set's own split: splits.csv, else what its folders say; None for neither. Raises DataSetError."""
-    declared = read_declared(root, pictures.files)
-    if declared is None and contents.parts is not None:
-        return Declared(contents.parts, (), ())
-    return declared
+@dataclass(frozen=True)
+class Declarations:
+    """What a set says of its own split (splits.csv, else its folders) and of its folds (folds.csv); None where silent."""
+
+    split: Declared | None
+    folds: Declared | None
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """What is wrong with either."""
+        return tuple(error for told in (self.split, self.folds) if told for error in told.errors)
+
+
+def read_declarations(root: Path, pictures: Pictures, contents: Contents) -> Declarations:
+    """Raises DataSetError where a table cannot be read."""
+    split = read_split(root, pictures.files)
+    if split is None and contents.parts is not None:
+        split = Declared(contents.parts)
+    return Declarations(split, read_folds(root, pictures.files))
+
+
+def divide(
+    root: Path,
+    card: Card,
+    pictures: Pictures,
+    contents: Contents,
+    declared: Declarations,
+    settings: SplitSettings,
+) -> tuple[Parts, tuple[Parts, ...]]:
+    """The own split (n,), and the parts (n,) of each fold; raises DataSetError where the set cannot be divided."""
+    own = declared.split.values if declared.split else None
+    try:
+        groups = keep_together(pictures, settings.near_duplicate_bits, card.group)
+        how = (pictures.files, _strata(contents), groups, settings)
+        folds = declared.folds.values if declared.folds else None
+        unused = None if own is None else own == "unused"
+        return assign_parts(*how, own), cross_validation(*how, folds, unused)
+    except DataSetError as error:
+        raise DataSetError(f"{root}: {error}") from error
+
+
+def _strata(contents: Contents) -> Ints:
+    """The class (n,) of each image, of masks the one with the largest area."""
+    if contents.masks:
+        return dominant(contents.masks.areas)
+    assert contents.labels is not None, "a layout gives labels or masks"
+    return contents.labels
 
 
 def _refuse(root: Path, errors: tuple[str, ...]) -> None:
@@ -111,24 +158,12 @@ def _refuse(root: Path, errors: tuple[str, ...]) -> None:
 
 
 def _assembled(
-    root: Path,
-    card: Card,
-    pictures: Pictures,
-    contents: Contents,
-    declared: Declared | None,
-    settings: Settings,
+    root: Path, card: Card, pictures: Pictures, contents: Contents, declared: Declarations, settings: Settings
 ) -> DataSet:
     masks = contents.masks
-    strata = contents.labels if masks is None else dominant(masks.areas)
-    assert strata is not None
-    groups = keep_together(pictures, settings.split.near_duplicate_bits, card.group)
-    try:
-        own = declared.parts if declared else None
-        parts = assign_parts(pictures.files, strata, groups, settings.split, own)
-    except DataSetError as error:
-        raise DataSetError(f"{root}: {error}") from error
+    parts, folds = divide(root, card, pictures, contents, declared, settings.split)
     print_of_images = images_fingerprint(pictures)
-    truth = strata.tobytes() if masks is None else "\n".join(masks.digests).encode()
+    truth = "\n".join(masks.digests).encode() if masks else _strata(contents).tobytes()
     return DataSet(
         name=card.name,
         card=card,
@@ -139,7 +174,7 @@ def _assembled(
         parts=parts,
         fingerprint=fingerprint(print_of_images, card.task, foreground(card), truth),
         images_fingerprint=print_of_images,
-        split_hash=split_hash(pictures.files, parts),
+        folds=folds,
         labels=contents.labels,
         read_mask=None if masks is None else masks.read,
         parent=card.parent,
@@ -148,7 +183,3 @@ def _assembled(
         sizes=pictures.sizes,
         mask_areas=None if masks is None else masks.areas,
     )
-
-
-def _not_found(path: Path, settings: Settings) -> str:
-    return f"there is no data set '{path}': neither a folder of that path nor one in {settings.datasets_dir}"

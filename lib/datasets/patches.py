@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -15,11 +16,12 @@ from PIL import Image
 
 from lib.datasets.annotations import Component, components
 from lib.datasets.base import Card, DataSet, Part
-from lib.datasets.cards import CARD_FILE, read_card, write_card
+from lib.datasets.cards import refuse_to_overwrite, write_card
+from lib.datasets.declared import FOLDS_FILE, SPLITS_FILE
 from lib.datasets.derived import NO_DEFECT, class_label
-from lib.datasets.splits import SPLITS_FILE, seeded_order
-from lib.datasets.staging import staged_folder
+from lib.datasets.splits import seeded_order
 from lib.errors import DataSetError
+from lib.files import csv_text, staged_folder, write_atomically
 
 PROVENANCE_FILE = "provenance.csv"
 _MARK = "patches "
@@ -80,10 +82,8 @@ def write_patches(
     """
     if data_set.read_mask is None:
         raise DataSetError(f"{data_set.name}: has no masks to cut defects by (task {data_set.task})")
-    _refuse_to_overwrite(folder)
-    plan = sorted(
-        [*_defect_squares(data_set, size_px, context)], key=lambda entry: (entry[0], entry[1].y, entry[1].x)
-    )
+    refuse_to_overwrite(folder, lambda card: _MARK in (card.derivation or ""), "patches")
+    plan = sorted(_defect_squares(data_set, size_px, context), key=lambda p: (p[0], p[1].y, p[1].x))
     if not plan:
         raise DataSetError(
             f"{data_set.name}: no defect of {_FEWEST_PIXELS} pixels or more to cut patches around"
@@ -92,12 +92,15 @@ def write_patches(
     card = _card(data_set, folder, [label for _, _, label, _ in plan], f"size={size_px} context={context:g}")
     with staged_folder(folder) as stage:
         patches = sorted(_cut(data_set, stage, plan, size_px), key=lambda patch: patch.file)
-        _write_table(
-            stage / PROVENANCE_FILE,
-            [f.name for f in fields(Patch)],
-            [tuple(asdict(p).values()) for p in patches],
-        )
-        _write_table(stage / SPLITS_FILE, ["file", "split"], [(p.file, p.split) for p in patches])
+        tested_in = np.argmax(np.stack(data_set.folds) == "test", axis=0)
+        fold_of = dict(zip(data_set.files, tested_in.tolist(), strict=True))
+        tables: dict[str, list[tuple[object, ...]]] = {
+            PROVENANCE_FILE: [tuple(f.name for f in fields(Patch)), *map(astuple, patches)],
+            SPLITS_FILE: [("file", "split"), *((p.file, p.split) for p in patches)],
+            FOLDS_FILE: [("file", "fold"), *((p.file, fold_of[p.source]) for p in patches)],
+        }
+        for name, rows in tables.items():
+            write_atomically(stage / name, csv_text(rows))
         write_card(stage, card)
     return PatchSummary(folder, card, _counts(patches))
 
@@ -116,7 +119,7 @@ def _defect_squares(data_set: DataSet, size_px: int, context: float) -> Iterator
             if component.area < _FEWEST_PIXELS:
                 continue
             seen = shown.setdefault(component.class_index, np.zeros(masks.shape[1:], dtype=bool))
-            if _box(component, seen).mean() >= _ALREADY_SHOWN:
+            if component.cut(seen).mean() >= _ALREADY_SHOWN:
                 continue
             for square in squares_around(component, masks.shape[1:], size_px, context):
                 areas = [int(square.cut(mask).sum()) for mask in masks]
@@ -144,11 +147,6 @@ def _starts(start: int, length: int, side: int, limit: int) -> list[int]:
         return [int(np.clip(start + length // 2 - side // 2, 0, limit - side))]
     n = -(-length // side)
     return [int(np.clip(round(s), 0, limit - side)) for s in np.linspace(start, start + length - side, n)]
-
-
-def _box(component: Component, array: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    c = component
-    return array[c.y : c.y + c.height, c.x : c.x + c.width]
 
 
 def _clean_squares(data_set: DataSet, plan: list[Planned], seed: int) -> list[Planned]:
@@ -201,11 +199,8 @@ def _clean_square(data_set: DataSet, i: int, sides: list[int], turn: int, seed: 
 
 
 def _cut(data_set: DataSet, stage: Path, plan: list[Planned], size_px: int) -> Iterator[Patch]:
-    by_image: dict[int, list[Planned]] = defaultdict(list)
-    for entry in plan:
-        by_image[entry[0]].append(entry)
     numbers: Counter[str] = Counter()
-    for i, entries in by_image.items():
+    for i, entries in groupby(sorted(plan, key=itemgetter(0)), key=itemgetter(0)):
         source = data_set.files[i]
         picture = Image.fromarray(data_set.read_image(i))
         stem = "_".join(PurePosixPath(source).with_suffix("").parts[1:])
@@ -235,6 +230,7 @@ def _card(data_set: DataSet, folder: Path, labels: list[str], options: str) -> C
         description=f"Square patches around defects and without any. {data_set.card.description}",
         licence=data_set.card.licence,
         source=f"cut from {data_set.name}; {PROVENANCE_FILE} names image and square of each patch",
+        group=r"(.+)_\d{2,}\.jpg",
         procedural=data_set.card.procedural,
         parent=data_set.parent or data_set.name,
         derivation=f"{data_set.derivation + ' ' if data_set.derivation else ''}{_MARK}{options}",
@@ -242,22 +238,6 @@ def _card(data_set: DataSet, folder: Path, labels: list[str], options: str) -> C
 
 
 def _counts(patches: list[Patch]) -> dict[str, dict[str, int]]:
-    counts: dict[str, dict[str, int]] = {}
-    for patch in patches:
-        by_part = counts.setdefault(patch.label, {"train": 0, "validation": 0, "test": 0})
-        by_part[patch.split] += 1
-    return counts
-
-
-def _write_table(
-    path: Path, header: list[str], rows: list[tuple[object, ...]] | list[tuple[str, str]]
-) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
-
-
-def _refuse_to_overwrite(folder: Path) -> None:
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not (folder / CARD_FILE).is_file() or _MARK not in (read_card(folder).derivation or ""):
-        raise DataSetError(f"{folder}: holds something else than patches; name another folder with --to")
+    found = Counter((patch.label, patch.split) for patch in patches)
+    labels = dict.fromkeys(patch.label for patch in patches)
+    return {label: {part: found[label, part] for part in _PARTS} for label in labels}

@@ -27,16 +27,6 @@ class Pictures:
     hashes: npt.NDArray[np.uint64]
     sizes: npt.NDArray[np.int64]
 
-    def only(self, positions: Sequence[int]) -> Pictures:
-        """The pictures at some positions."""
-        chosen = np.asarray(positions, dtype=np.int64)
-        return Pictures(
-            tuple(self.files[i] for i in chosen),
-            tuple(self.digests[i] for i in chosen),
-            self.hashes[chosen],
-            self.sizes[chosen],
-        )
-
 
 def measure_pictures(root: Path, files: Sequence[str], cache_dir: Path | None) -> Pictures:
     """Digest, perceptual hash and size of each image, remembered below `cache_dir`; raises DataSetError."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 from collections.abc import Callable
@@ -15,12 +14,12 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from lib.datasets import rle
 from lib.datasets.base import Card
-from lib.datasets.cards import CARD_FILE, read_card, write_card
+from lib.datasets.cards import refuse_to_overwrite, write_card
 from lib.datasets.layouts.severstal import COLUMNS, FOLDER, TABLE
-from lib.datasets.staging import staged_folder
+from lib.datasets.rle import encode
 from lib.errors import DataSetError
+from lib.files import csv_text, staged_folder, write_atomically
 from lib.registry import Registry
 
 HEIGHT_PX, WIDTH_PX = 256, 1600
@@ -58,7 +57,7 @@ def write_sample(folder: Path, n_images: int, seed: int) -> Card:
         raise DataSetError(
             f"a sample of {n_images} images is too small to hold four defects and a split; use 8 or more"
         )
-    _refuse_to_overwrite(folder)
+    refuse_to_overwrite(folder, lambda card: card.procedural, "a procedural sample")
     card = _card(folder.resolve().name, n_images, seed)
     plan = _plan(n_images, seed)
     with staged_folder(folder) as stage:
@@ -69,9 +68,8 @@ def write_sample(folder: Path, n_images: int, seed: int) -> Card:
         for i, (picture, masks) in enumerate(drawn):
             name = f"{hashlib.sha256(f'{seed}:{i}'.encode()).hexdigest()[:9]}.jpg"
             (stage / FOLDER / name).write_bytes(picture)
-            rows += [(name, k + 1, rle.encode(mask)) for k, mask in sorted(masks.items())]
-        with (stage / TABLE).open("w", encoding="utf-8", newline="") as table:
-            csv.writer(table, lineterminator="\n").writerows([COLUMNS, *sorted(rows)])
+            rows += [(name, k + 1, encode(mask)) for k, mask in sorted(masks.items())]
+        write_atomically(stage / TABLE, csv_text([COLUMNS, *sorted(rows)]))
         write_card(stage, card)
     return card
 
@@ -81,17 +79,12 @@ def draw_strip(seed: int, index: int, defects: tuple[int, ...]) -> tuple[bytes, 
     random = np.random.default_rng([seed, 1, index])
     roll = _rolls(seed)[index % N_ROLLS]
     strip = _steel(random, roll)
-    masks: dict[int, Mask] = {}
-    names = DEFECTS.names()
-    for k in defects:
-        mask = DEFECTS[names[k]](random, strip)
-        if mask.any():
-            masks[k] = mask
+    drawn = {k: DEFECTS[DEFECTS.names()[k]](random, strip) for k in defects}
     strip += random.normal(0, 1.5, strip.shape).astype(np.float32)
     file = io.BytesIO()
     pixels = np.rint(np.clip(strip, 0, 255)).astype(np.uint8)
     Image.fromarray(pixels, mode="L").save(file, "JPEG", quality=_JPEG_QUALITY)
-    return file.getvalue(), masks
+    return file.getvalue(), {k: mask for k, mask in drawn.items() if mask.any()}
 
 
 @DEFECTS.register("pitting")
@@ -209,13 +202,11 @@ def _plan(n_images: int, seed: int) -> list[tuple[int, ...]]:
     """The defects of each image: half of the images none, the classes in turn, some images two."""
     random = np.random.default_rng([seed, 2])
     n_defective = n_images - round(n_images * CLEAN_SHARE)
-    defects: list[tuple[int, ...]] = []
+    n_kinds = len(DEFECTS.names())
+    defects: list[tuple[int, ...]] = [()] * n_images
     for i in range(n_defective):
-        first = i % len(DEFECTS.names())
-        second = int(random.integers(1, len(DEFECTS.names())))
-        both = random.random() < _SECOND_DEFECT_SHARE
-        defects.append((first, (first + second) % len(DEFECTS.names())) if both else (first,))
-    defects += [()] * (n_images - n_defective)
+        first, second = i % n_kinds, (i + int(random.integers(1, n_kinds))) % n_kinds
+        defects[i] = (first, second) if random.random() < _SECOND_DEFECT_SHARE else (first,)
     return [defects[i] for i in random.permutation(n_images)]
 
 
@@ -232,10 +223,3 @@ def _card(name: str, n_images: int, seed: int) -> Card:
         source=f"scripts/dataset.py sample --images {n_images} --seed {seed}",
         procedural=True,
     )
-
-
-def _refuse_to_overwrite(folder: Path) -> None:
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not (folder / CARD_FILE).is_file() or not read_card(folder).procedural:
-        raise DataSetError(f"{folder}: holds something else than a procedural sample; name another folder")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lib.errors import DataSetError
 
-_WHOLE_NUMBERS = re.compile(r"\s*(-?[0-9]{1,15}(\s+|$))*")
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ def parse(text: str, height: int | None = None, width: int | None = None) -> Run
 
     Raises DataSetError that says which number is wrong: not a whole number, an odd count, a start below 1,
     a length below 1, a run past the end of the image, or two runs that overlap.
+
+    >>> parse("9 3 1 2", height=3, width=4)
+    Runs(starts=array([0, 8]), lengths=array([2, 3]))
+    >>> parse("9 3 1 2").area
+    5
     """
     numbers = _numbers(text)
     if numbers.size % 2:
@@ -53,22 +58,25 @@ def parse(text: str, height: int | None = None, width: int | None = None) -> Run
 
 
 def fill(runs: Runs, mask: npt.NDArray[np.bool_]) -> None:
-    """Sets the runs' pixels in `mask`, bool (height, width), in place; pixels already set stay."""
+    """Sets the runs' pixels in `mask`, bool (height, width), in place; pixels already set stay.
+
+    >>> mask = np.zeros((3, 4), dtype=bool)
+    >>> fill(parse("1 2 5 1 9 3"), mask)
+    >>> mask.astype(int).tolist()
+    [[1, 0, 0, 1], [1, 1, 0, 1], [0, 0, 1, 0]]
+    """
     columns = mask.T.reshape(-1).copy()
     for start, length in zip(runs.starts.tolist(), runs.lengths.tolist(), strict=True):
         columns[start : start + length] = True
     mask[:] = columns.reshape(mask.shape[::-1]).T
 
 
-def decode(text: str, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """Bool mask (height, width) of an encoded mask; raises DataSetError as `parse` does."""
-    mask = np.zeros((height, width), dtype=bool)
-    fill(parse(text, height, width), mask)
-    return mask
-
-
 def encode(mask: npt.NDArray[np.bool_]) -> str:
-    """The encoding of a bool mask (height, width); an empty mask gives an empty text."""
+    """The encoding of a bool mask (height, width); an empty mask gives an empty text.
+
+    >>> encode(np.array([[1, 0, 0, 1], [1, 1, 0, 1], [0, 0, 1, 0]]))
+    '1 2 5 1 9 3'
+    """
     columns = np.concatenate([[False], np.asarray(mask, dtype=bool).T.reshape(-1), [False]])
     edges = np.flatnonzero(columns[1:] != columns[:-1])
     pairs = np.column_stack([edges[0::2] + 1, edges[1::2] - edges[0::2]])
@@ -77,14 +85,13 @@ def encode(mask: npt.NDArray[np.bool_]) -> str:
 
 def _numbers(text: str) -> npt.NDArray[np.int64]:
     words = text.split()
-    if _WHOLE_NUMBERS.fullmatch(text):
+    try:
         return np.array(words, dtype=np.int64)
-    for word in words:
-        if not word.isascii() or not word.removeprefix("-").isdigit() or len(word) > 18:
-            raise DataSetError(
-                f"RLE holds {word[:20]!r}; expected whole numbers: start length start length …"
-            )
-    return np.array(words, dtype=np.int64)
+    except (ValueError, OverflowError) as error:
+        wrong = next(word for word in words if not _WHOLE_NUMBER.fullmatch(word))
+        raise DataSetError(
+            f"RLE holds {wrong[:20]!r}; expected whole numbers: start length start length …"
+        ) from error
 
 
 def _refuse(wrong: npt.NDArray[np.bool_], message: str, values: npt.NDArray[np.int64]) -> None:

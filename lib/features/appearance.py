@@ -10,6 +10,16 @@ import numpy.typing as npt
 from PIL import Image
 
 from lib.datasets.images import reduced_size
+from lib.features.texture import (
+    GREY_OF_RGB,
+    NOT_UNIFORM,
+    PATTERN_OF_CODE,
+    co_occurrence,
+    derivatives,
+    haralick,
+    laplacian,
+    lbp_codes,
+)
 from lib.registry import Registry
 
 AREA_PX = 160 * 160
@@ -63,7 +73,7 @@ def look_at(picture: Image.Image) -> Look:
         return Look(values, None)
     if float(np.ptp(values, axis=2).max()) < 0.03:
         return Look(values.mean(axis=2), None)
-    return Look(values @ np.array([0.299, 0.587, 0.114], dtype=np.float32), values)
+    return Look(np.asarray(values @ GREY_OF_RGB, np.float32), values)
 
 
 def describe_image(look: Look) -> npt.NDArray[np.float64]:
@@ -116,20 +126,17 @@ def _edges(look: Look) -> tuple[float, ...]:
 
     Direction is (Gx² − Gy²) / (Gx² + Gy²), 1 for upright lines; coherence is that of the mean structure tensor.
     """
-    framed = np.pad(look.grey, 1, mode="edge")
-    across = sobel(framed)
-    down = sobel(framed.T).T
+    across, down = derivatives(look.grey)
     magnitude = np.hypot(across, down)
     xx, yy, xy = float((across**2).mean()), float((down**2).mean()), float((across * down).mean())
     total = xx + yy + _EPSILON
     coherence = float(np.hypot(xx - yy, 2 * xy)) / total
-    laplacian = framed[:-2, 1:-1] + framed[2:, 1:-1] + framed[1:-1, :-2] + framed[1:-1, 2:] - 4 * look.grey
     return (
         float(magnitude.mean()),
         float((magnitude > 0.1).mean()),
         (xx - yy) / total,
         coherence,
-        float(laplacian.std()),
+        float(laplacian(look.grey).std()),
     )
 
 
@@ -138,30 +145,24 @@ def _edges(look: Look) -> tuple[float, ...]:
 )
 def _texture(look: Look) -> tuple[float, ...]:
     """Haralick (1973) statistics of grey-level co-occurrence, 16 levels, neighbours to the right and below averaged."""
-    levels = np.minimum(look.grey * _LEVELS, _LEVELS - 1).astype(np.int64)
-    pairs = [_co_occurrence(levels[:, :-1], levels[:, 1:]), _co_occurrence(levels[:-1], levels[1:])]
-    away = np.subtract.outer(np.arange(_LEVELS), np.arange(_LEVELS)) ** 2
-    contrasts = [float((p * away).sum()) for p in pairs]
-    joint = (pairs[0] + pairs[1]) / 2
-    anisotropy = (contrasts[0] - contrasts[1]) / (sum(contrasts) + _EPSILON)
-    homogeneity = float((joint / (1 + away)).sum())
-    return sum(contrasts) / 2, float((joint**2).sum()), homogeneity, _correlation(joint), anisotropy
+    pairs = [co_occurrence(look.grey, _LEVELS, offset) for offset in ((0, 1), (1, 0))]
+    right, below = (haralick(pair)[0] for pair in pairs)
+    contrast, energy, homogeneity, correlation = haralick((pairs[0] + pairs[1]) / 2)
+    return contrast, energy, homogeneity, correlation, (right - below) / (right + below + _EPSILON)
 
 
 @descriptor("patterns", "lbp_entropy", "lbp_uniform", "lbp_flat")
 def _patterns(look: Look) -> tuple[float, ...]:
     """Local binary patterns, 8 neighbours (Ojala 2002): entropy of the codes, share of uniform and of flat ones."""
-    grey = look.grey
-    if min(grey.shape) < 3:
+    if min(look.grey.shape) < 3:
         return 0.0, 0.0, 1.0
-    centre = grey[1:-1, 1:-1] + np.float32(1 / 255)
-    codes = np.zeros(centre.shape, dtype=np.uint8)
-    height, width = grey.shape
-    for bit, (dy, dx) in enumerate(((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))):
-        codes |= (grey[dy : height - 2 + dy, dx : width - 2 + dx] > centre).astype(np.uint8) << np.uint8(bit)
-    counts = np.bincount(codes.reshape(-1), minlength=256)
+    counts = np.bincount(lbp_codes(look.grey).reshape(-1), minlength=256)
     share = counts / counts.sum()
-    return _entropy_of(counts) / np.log(256), float(share[_UNIFORM].sum()), float(share[0])
+    return (
+        _entropy_of(counts) / np.log(256),
+        float(share[PATTERN_OF_CODE != NOT_UNIFORM].sum()),
+        float(share[0]),
+    )
 
 
 @descriptor("frequency", "spectrum_slope", "high_frequency_share", "spectrum_anisotropy")
@@ -187,34 +188,9 @@ def _frequency(look: Look) -> tuple[float, ...]:
     return slope, float(power[radius > 0.25].sum()) / total, sideways
 
 
-def sobel(framed: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Sobel's derivative across, over 4, of an image (height + 2, width + 2) framed by a copy of its border."""
-    smooth: npt.NDArray[np.float32] = framed[:-2] + 2 * framed[1:-1] + framed[2:]
-    return (smooth[:, 2:] - smooth[:, :-2]) * np.float32(0.25)
-
-
 _BANDS = np.geomspace(0.01, 0.5, 9)
-_UNIFORM = np.array(
-    [sum(((code >> i) ^ (code >> ((i + 1) % 8))) & 1 for i in range(8)) <= 2 for code in range(256)]
-)
 
 
 def _entropy_of(counts: npt.NDArray[np.int64]) -> float:
     share = counts[counts > 0] / counts.sum()
     return float(-(share * np.log(share)).sum())
-
-
-def _co_occurrence(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Symmetric co-occurrence (levels, levels), summing to 1 (all 0 without pairs)."""
-    codes = (first * _LEVELS + second).reshape(-1)
-    counts = np.bincount(codes, minlength=_LEVELS**2).reshape(_LEVELS, _LEVELS)
-    both = (counts + counts.T).astype(np.float64)
-    return both / max(both.sum(), 1.0)
-
-
-def _correlation(joint: npt.NDArray[np.float64]) -> float:
-    levels = np.arange(_LEVELS)
-    marginal = joint.sum(axis=1)
-    mean = float(marginal @ levels)
-    variance = float(marginal @ (levels - mean) ** 2)
-    return float((levels - mean) @ joint @ (levels - mean)) / variance if variance > _EPSILON else 1.0

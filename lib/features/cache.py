@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+
+from lib.files import write_atomically
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -54,23 +55,11 @@ class FeatureCache:
     def write(self, arrays: Arrays, facts: dict[str, str], *key: str) -> str | None:
         """Keeps the arrays and makes room for them; returns why they could not be kept, None where they were."""
         try:
-            self._write_atomically(self.path_of(*key), save(_contiguous(arrays), metadata=facts))
+            write_atomically(self.path_of(*key), save(_contiguous(arrays), metadata=facts), flush=False)
             self._make_room()
         except OSError as error:
             return f"features not kept in {self.folder}: {error.strerror or error}"
         return None
-
-    def _write_atomically(self, path: Path, content: bytes) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            _remove(Path(temporary))
-            raise
 
     def _make_room(self) -> None:
         kept = sorted(self.folder.glob("*.safetensors"), key=_last_use)

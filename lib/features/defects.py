@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from lib.datasets.annotations import components
 from lib.datasets.base import DataSet
 from lib.datasets.images import read_reduced, reduced_size
 
@@ -28,19 +29,19 @@ def measure_defects(data_set: DataSet, positions: npt.NDArray[np.int64]) -> dict
     Areas are shares of the image; a defect is a connected component of one class on masks of about 256×256
     pixels; contrast is |mean grey inside − mean grey in a ring around it| in 0…1.
     """
-    images = [_measure_one(data_set, int(i)) for i in positions]
-    sizes = np.concatenate([sizes for sizes, _, _, _ in images])
-    shapes = np.concatenate([shapes for _, shapes, _, _ in images])
-    values = (
-        np.mean([area for _, _, area, _ in images]),
-        np.mean([len(sizes) for sizes, _, _, _ in images]),
-        sizes.mean(),
-        np.median(sizes),
-        np.log10(sizes).mean(),
-        shapes.mean(),
-        np.mean([contrast for _, _, _, contrast in images]),
+    sizes_of, shapes_of, areas, contrasts = zip(
+        *(_measure_one(data_set, int(i)) for i in positions), strict=True
     )
-    return {name: float(value) for name, value in zip(DEFECT_FEATURES, values, strict=True)}
+    sizes = np.concatenate(sizes_of)
+    return {
+        "defect_area_share": float(np.mean(areas)),
+        "defect_count": len(sizes) / len(positions),
+        "defect_size_mean": float(sizes.mean()),
+        "defect_size_median": float(np.median(sizes)),
+        "log_defect_size": float(np.log10(sizes).mean()),
+        "defect_elongation": float(np.concatenate(shapes_of).mean()),
+        "defect_contrast": float(np.mean(contrasts)),
+    }
 
 
 def _measure_one(
@@ -49,9 +50,9 @@ def _measure_one(
     """(size share of each component, its longer over its shorter box side, area share of all, contrast)."""
     assert data_set.read_mask is not None
     masks = _shrunk(data_set.read_mask(index))
-    boxes = [(part, mask) for mask in masks if mask.any() for part in _components(mask)]
-    sizes = np.array([part.sum() / mask.size for part, mask in boxes])
-    shapes = np.array([max(part.shape) / min(part.shape) for part, _ in boxes])
+    found = components(masks)
+    sizes = np.array([c.area for c in found]) / masks[0].size
+    shapes = np.array([max(c.width, c.height) / min(c.width, c.height) for c in found])
     covered: npt.NDArray[np.bool_] = np.any(masks, axis=0)
     return sizes, shapes, float(covered.mean()), _contrast(data_set, index, covered)
 
@@ -68,14 +69,6 @@ def _shrunk(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         values = np.asarray(grey)
         small[k] = values >= min(128, int(values.max()))
     return small
-
-
-def _components(mask: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
-    """Each 8-connected component, cut out of its bounding box."""
-    from scipy import ndimage  # a third of a second that sets without masks need not wait for
-
-    labelled, _ = ndimage.label(mask, structure=np.ones((3, 3)))
-    return [labelled[box] == i + 1 for i, box in enumerate(ndimage.find_objects(labelled))]
 
 
 def _contrast(data_set: DataSet, index: int, covered: npt.NDArray[np.bool_]) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from lib.clock import Clock
 from lib.config import Settings
 from lib.datasets.base import DataSet
 from lib.features.cache import CachedFeatures, FeatureCache
@@ -25,6 +25,7 @@ class Embedder(Protocol):
 
     info: BackboneInfo
     cache_key: str
+    threads: int
 
     def extract(self, images: Iterable[Any], on_progress: Callable[[int], None] | None = None) -> Any:
         """Features (`.values`, float32 (n, width)) and `.notes` of images given as functions that read them."""
@@ -34,13 +35,18 @@ class Embedder(Protocol):
 class Embeddings:
     """`values`: float32 array (n_files, embedding_width) in the order of `data_set.files`.
 
-    `seconds` is what computing them costs once, also when they came from the cache.
+    `seconds` is what computing them costs once, for all `n_images`, also when they came from the cache.
     """
 
     values: npt.NDArray[np.float32]
     seconds: float
     from_cache: bool
     notes: tuple[str, ...] = ()
+
+    @property
+    def n_images(self) -> int:
+        """How many images `seconds` are for: all files of the data set, those of no part among them."""
+        return len(self.values)
 
 
 def embeddings_of(
@@ -80,12 +86,12 @@ def _key(data_set: DataSet, backbone: Embedder) -> tuple[str, str, str]:
 
 def _compute(data_set: DataSet, backbone: Embedder, on_batch: OnBatch | None) -> Embeddings:
     total = len(data_set)
-    start = time.perf_counter()
-    extraction = backbone.extract(
-        (partial(data_set.read_image, index) for index in range(total)),
-        (lambda done: on_batch(done, total)) if on_batch else None,
-    )
-    return Embeddings(extraction.values, time.perf_counter() - start, False, extraction.notes)
+    with Clock(backbone.threads) as clock:
+        extraction = backbone.extract(
+            (partial(data_set.read_image, index) for index in range(total)),
+            (lambda done: on_batch(done, total)) if on_batch else None,
+        )
+    return Embeddings(extraction.values, clock.seconds, False, extraction.notes)
 
 
 def _order_of(data_set: DataSet) -> str:

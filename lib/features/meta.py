@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,14 +11,18 @@ import numpy.typing as npt
 
 from lib.datasets.base import DataSet
 from lib.datasets.derived import dominant
-from lib.datasets.images import read_reduced, read_size
+from lib.datasets.images import read_reduced
 from lib.datasets.perceptual import near_duplicate_share
+from lib.datasets.splits import seeded_order
 from lib.features.appearance import AREA_PX, describe_image, descriptor_names, look_at
 from lib.features.defects import DEFECT_FEATURES, measure_defects
+from lib.records.metrics_advice import advised_metric
 from lib.records.schema import DataSetFacts
 from lib.registry import Registry
 
-META_FEATURES_VERSION = 1
+META_FEATURES_VERSION = 2
+"""Raised whenever a meta-feature of the same images gets another value; facts of another version are stale."""
+
 MAX_IMAGES = 200
 """Images looked at by default: more change the means by less than their spread between data sets."""
 
@@ -37,11 +40,6 @@ class Sample:
     grey: npt.NDArray[np.bool_]
     sizes: npt.NDArray[np.int64]
     seed: int
-
-    @property
-    def used(self) -> npt.NDArray[np.int64]:
-        """Positions of all images that are not `unused`."""
-        return np.flatnonzero(self.data_set.parts != "unused")
 
     @property
     def labels(self) -> npt.NDArray[np.int64] | None:
@@ -76,23 +74,20 @@ def feature_group(group: str, *names: str) -> Callable[[Measure], Measure]:
     return register
 
 
-def meta_feature_names() -> tuple[str, ...]:
-    """Names of all meta-features there are, in the order of their groups."""
-    return tuple(name for group in FEATURE_GROUPS for name in FEATURE_GROUPS[group].names)
-
-
 def data_set_facts(data_set: DataSet, *, max_images: int | None = None, seed: int = 0) -> DataSetFacts:
-    """The card and meta-features of a data set; the same for the same images, labels, parts and seed.
+    """The card and meta-features of a data set; the same for the same images, labels, folds and seed.
 
     At most `max_images` (default MAX_IMAGES) used images are looked at, those whose hash of seed and name comes first;
-    each is shrunk to about AREA_PX pixels. Labels and masks of the test part are never looked at. A feature
-    that does not apply is left out. Raises DataSetError naming an unreadable image.
+    each is shrunk to about AREA_PX pixels. All labels and masks count: over the folds every image is trained on, and
+    a new folder has no test part. A feature that does not apply is left out. Raises DataSetError naming an unreadable
+    image.
     """
-    sample = _look(data_set, max_images or MAX_IMAGES, seed)
+    sample = look(data_set, max_images or MAX_IMAGES, seed)
     features: dict[str, float] = {}
     for name in FEATURE_GROUPS:
         features |= {key: float(value) for key, value in FEATURE_GROUPS[name].measure(sample).items()}
-    card = data_set.card
+    card, info = data_set.card, data_set.info()
+    metric, reason = advised_metric(info.task, info.class_counts, info.n_images)
     return DataSetFacts(
         name=data_set.name,
         domain=card.domain,
@@ -104,6 +99,10 @@ def data_set_facts(data_set: DataSet, *, max_images: int | None = None, seed: in
         parent=data_set.parent,
         derivation=data_set.derivation,
         fingerprint=data_set.fingerprint,
+        split_hash=info.split_hash,
+        trusted_metric=metric if info.class_counts else None,
+        trusted_because=reason,
+        meta_features_version=META_FEATURES_VERSION,
         meta_features={key: float(f"{value:.6g}") for key, value in features.items() if np.isfinite(value)},
     )
 
@@ -112,31 +111,31 @@ def data_set_facts(data_set: DataSet, *, max_images: int | None = None, seed: in
     "counts", "n_images", "log_n_images", "n_train", "log_n_train", "n_classes", "n_train_per_class"
 )
 def _counts(sample: Sample) -> dict[str, float]:
-    """Images, images to train on, classes, images to train on a class."""
+    """Images, images to train on, classes, images to train on a class; of the mean fold."""
     data_set = sample.data_set
-    n_train = len(data_set.indices("train"))
-    values = {"n_images": float(len(sample.used)), "log_n_images": float(np.log10(len(sample.used)))}
-    if data_set.classes:
+    parts = np.stack(data_set.divisions("folds"))
+    n_images, n_train = (float(mask.sum(axis=1).mean()) for mask in (parts != "unused", parts == "train"))
+    values = {"n_images": n_images, "log_n_images": np.log10(n_images)}
+    if n_classes := len(data_set.classes):
         values |= {
-            "n_train": float(n_train),
-            "log_n_train": float(np.log10(max(n_train, 1))),
-            "n_classes": float(len(data_set.classes)),
-            "n_train_per_class": n_train / len(data_set.classes),
+            "n_train": n_train,
+            "log_n_train": np.log10(max(n_train, 1.0)),
+            "n_classes": float(n_classes),
+            "n_train_per_class": n_train / n_classes,
         }
     return values
 
 
 @feature_group("balance", "class_entropy", "majority_share", "minority_share", "imbalance")
 def _balance(sample: Sample) -> dict[str, float]:
-    """How even the classes are outside the test part: entropy over its maximum, shares, imbalance.
+    """How even the classes are: entropy over its maximum, shares, imbalance.
 
     Masks count as the class with the largest area, images without a defect as one more class.
     """
-    seen = _seen_labels(sample, sample.used)
-    if seen is None or not len(seen[1]):
+    if sample.labels is None:
         return {}
     n_classes = len(sample.data_set.classes) if sample.data_set.labels is not None else 0
-    counts = np.bincount(seen[1], minlength=n_classes)
+    counts = np.bincount(sample.labels[sample.data_set.used], minlength=n_classes)
     share = (counts if n_classes else counts[counts > 0]) / counts.sum()
     there = share[share > 0]
     return {
@@ -179,10 +178,10 @@ def _appearance(sample: Sample) -> dict[str, float]:
 @feature_group("likeness", "near_duplicate_share", "appearance_dimensions")
 def _likeness(sample: Sample) -> dict[str, float]:
     """Near-duplicates, and how widely the images differ in their appearance as a whole."""
-    hashes = sample.data_set.hashes
+    hashes, used = sample.data_set.hashes, sample.data_set.used
     values = {}
     if hashes is not None:
-        values["near_duplicate_share"] = near_duplicate_share(hashes[sample.used], _NEAR_DUPLICATE_BITS)
+        values["near_duplicate_share"] = near_duplicate_share(hashes[used], _NEAR_DUPLICATE_BITS)
     if len(sample.indices) > 2:
         standard = _standardised(sample.appearance)
         variance = np.linalg.svd(standard, compute_uv=False) ** 2
@@ -195,22 +194,20 @@ def _likeness(sample: Sample) -> dict[str, float]:
     "separability", "separability_mean", "separability_max", "nearest_mean_accuracy", "nearest_mean_gain"
 )
 def _separability(sample: Sample) -> dict[str, float]:
-    """How well appearance alone tells the classes apart, test part left out.
+    """How well appearance alone tells the classes apart.
 
     Correlation ratio η² of each number (between-class over total variance), and the accuracy of the nearest class
     mean, each image left out of its own class's mean, above that of always saying the largest class.
     """
-    seen = _seen_labels(sample, sample.indices)
-    if seen is None or len(np.unique(seen[1])) < 2:
+    if sample.labels is None:
         return {}
-    rows = np.flatnonzero(np.isin(sample.indices, seen[0]))
-    standard, labels = _standardised(sample.appearance[rows]), seen[1]
-    counts = np.bincount(labels)
-    sums = np.zeros((len(counts), standard.shape[1]))
-    np.add.at(sums, labels, standard)
-    means = sums / np.maximum(counts, 1)[:, None]
+    present, labels = np.unique(sample.labels[sample.indices], return_inverse=True)
+    if len(present) < 2:
+        return {}
+    standard, counts = _standardised(sample.appearance), np.bincount(labels)
+    means = np.stack([standard[labels == k].mean(axis=0) for k in range(len(counts))])
     ratio = (counts[:, None] * means**2).sum(axis=0) / np.maximum((standard**2).sum(axis=0), 1e-9)
-    hits = _nearest_mean_hits(standard, labels, sums, counts)
+    hits = _nearest_mean_hits(standard, labels, means, counts)
     return {
         "separability_mean": float(ratio.mean()),
         "separability_max": float(ratio.max()),
@@ -221,17 +218,16 @@ def _separability(sample: Sample) -> dict[str, float]:
 
 @feature_group("defects", "defect_image_share", "classes_per_defect_image", *DEFECT_FEATURES)
 def _defects(sample: Sample) -> dict[str, float]:
-    """Where masks exist: share of images with defects, their area, number, size and contrast; test part left out."""
+    """Where masks exist: share of images with defects, their area, number, size and contrast."""
     areas = sample.data_set.mask_areas
-    known = _without_test(sample.data_set, sample.used)
-    if areas is None or not len(known):
+    known = sample.data_set.used
+    if areas is None:
         return {}
     with_defect = known[areas[known].any(axis=1)]
+    n_pairs = int((areas[with_defect] > 0).sum())
     values = {
         "defect_image_share": len(with_defect) / len(known),
-        "classes_per_defect_image": float((areas[with_defect] > 0).sum(axis=1).mean())
-        if len(with_defect)
-        else 0.0,
+        "classes_per_defect_image": n_pairs / max(len(with_defect), 1),
     }
     if sample.data_set.read_mask is None or not len(with_defect):
         return values
@@ -239,44 +235,23 @@ def _defects(sample: Sample) -> dict[str, float]:
     return values | measure_defects(sample.data_set, chosen)
 
 
-def _look(data_set: DataSet, max_images: int, seed: int) -> Sample:
-    used = np.flatnonzero(data_set.parts != "unused")
-    indices = _first_by_hash(data_set, used, max_images, seed)
+def look(data_set: DataSet, max_images: int, seed: int) -> Sample:
+    """What is seen of at most `max_images` used images; raises DataSetError naming an unreadable one."""
+    indices = _first_by_hash(data_set, data_set.used, max_images, seed)
     paths = [data_set.root / data_set.files[i] for i in indices]
     with ThreadPoolExecutor(max_workers=2) as pool:
         looks = list(pool.map(lambda path: look_at(read_reduced(path, AREA_PX)), paths))
         appearance = np.stack(list(pool.map(describe_image, looks)))
-        sizes = (
-            data_set.sizes[indices]
-            if data_set.sizes is not None
-            else np.array(list(pool.map(read_size, paths)), dtype=np.int64)
-        )
+    assert data_set.sizes is not None, "a loaded data set has them"
     grey = np.array([look.colour is None for look in looks])
-    return Sample(data_set, indices, appearance, grey, sizes, seed)
+    return Sample(data_set, indices, appearance, grey, data_set.sizes[indices], seed)
 
 
 def _first_by_hash(
     data_set: DataSet, positions: npt.NDArray[np.int64], n: int, seed: int
 ) -> npt.NDArray[np.int64]:
     """At most `n` of the positions, sorted; chosen by a hash of seed and file name, so that all machines agree."""
-    if len(positions) <= n:
-        return positions
-    keys = {int(i): hashlib.sha256(f"{seed}:{data_set.files[i]}".encode()).digest() for i in positions}
-    return np.array(sorted(sorted(keys, key=keys.__getitem__)[:n]), dtype=np.int64)
-
-
-def _without_test(data_set: DataSet, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return positions[data_set.parts[positions] != "test"]
-
-
-def _seen_labels(
-    sample: Sample, positions: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
-    """Positions outside the test part and their labels; None without labels."""
-    if sample.labels is None:
-        return None
-    known = _without_test(sample.data_set, positions)
-    return known, sample.labels[known]
+    return np.sort(seeded_order(data_set.files, positions, str(seed))[:n])
 
 
 def _standardised(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -287,15 +262,15 @@ def _standardised(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _nearest_mean_hits(
     standard: npt.NDArray[np.float64],
     labels: npt.NDArray[np.int64],
-    sums: npt.NDArray[np.float64],
+    means: npt.NDArray[np.float64],
     counts: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.bool_]:
-    """Whether each row's nearest class mean is its own class's, the row itself left out of that mean."""
-    means = sums / np.maximum(counts, 1)[:, None]
+    """Whether each row's nearest class mean is its own class's, the row itself left out of that mean.
+
+    Without itself a row lies n / (n − 1) times as far from the mean of its n; alone in its class it cannot be a hit.
+    """
     distance = ((standard[:, None] - means[None]) ** 2).sum(axis=2)
-    distance[:, counts == 0] = np.inf
-    rows = np.arange(len(labels))
-    others = counts[labels] - 1
-    own = (sums[labels] - standard) / np.maximum(others, 1)[:, None]
-    distance[rows, labels] = np.where(others > 0, ((standard - own) ** 2).sum(axis=1), np.inf)
+    rows, n = np.arange(len(labels)), counts[labels]
+    further = (n / np.maximum(n - 1, 1)) ** 2
+    distance[rows, labels] = np.where(n > 1, distance[rows, labels] * further, np.inf)
     return distance.argmin(axis=1) == labels

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from lib.frozen import Frozen
+from lib.performance_prediction.boosting.cells import Pair
 
 Basis = Literal["measured", "completed", "predicted"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Cost(_Frozen):
-    """What a pair costs, from run records; None where no run says. Latencies are medians without preprocessing."""
+class Cost(Frozen):
+    """What a pair costs, from run records of one device; None where no run says. Latencies are medians without preprocessing."""
 
     parameters: int = Field(description="backbone and head together")
     latency_ms: float | None = Field(description="one image")
@@ -25,10 +24,12 @@ class Cost(_Frozen):
     device: str = Field(description="where latency and training time were measured")
 
 
-class Candidate(_Frozen):
-    """One pair for this data set. `low`, `high`: 90 % interval of the quality."""
+class PairQuality(Frozen):
+    """Quality of one pair on this data set, what it rests on, and that in words. `low`, `high`: its 90 % interval.
 
-    rank: int
+    `rank_by`: what it is ranked by, the validation parts' quality where it was measured; `spread`: standard error of the rank.
+    """
+
     backbone: str
     head: str
     quality: float
@@ -36,10 +37,24 @@ class Candidate(_Frozen):
     high: float
     basis: Basis
     evidence: str
+    rank_by: float
+    spread: float
+
+    @property
+    def pair(self) -> Pair:
+        """Its name."""
+        return Pair(self.backbone, self.head)
+
+
+class Candidate(PairQuality):
+    """One pair as recommended. `equal`: the evidence cannot tell it from the first."""
+
+    rank: int
+    equal: bool
     cost: Cost
 
 
-class SimilarSet(_Frozen):
+class SimilarSet(Frozen):
     """A known data set that looks alike. `distance`: root mean squared difference of standardised meta-features."""
 
     name: str
@@ -49,11 +64,12 @@ class SimilarSet(_Frozen):
     best_quality: float
 
 
-class Recommendation(_Frozen):
+class Recommendation(Frozen):
     """The answer for one data set.
 
-    `typical_error`: mean absolute error of such predictions on left-out data sets (None where it could not be measured).
-    `evidence`: what the numbers rest on, one sentence each; `warnings`: what a reader must know before trusting them.
+    `equals`: how many of all pairs considered cannot be told from the first; `level`, `order`: which predictors say how high the
+    pairs lie and how they differ; `typical_error`: mean absolute error of such answers on left-out data sets (None where it
+    could not be measured). `evidence`: what the numbers rest on, one sentence each; `warnings`: what a reader must know first.
     """
 
     data_set: str
@@ -62,8 +78,10 @@ class Recommendation(_Frozen):
     metric: str
     candidates: tuple[Candidate, ...]
     n_considered: int
+    equals: int
     similar: tuple[SimilarSet, ...]
-    predictor: str
+    level: str
+    order: str
     typical_error: float | None
     chance_quality: float | None = Field(description="what always saying the largest class reaches")
     evidence: tuple[str, ...]

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lib.errors import CvAutomlError
-from lib.performance_prediction.boosting.evidence import Evidence, Pair, families_of, gather_evidence, pair_of
+from lib.performance_prediction.boosting.cells import Pair, mean_known, pair_of
+from lib.performance_prediction.boosting.evidence import Evidence, families_of, gather_evidence
 from lib.performance_prediction.boosting.row_model import FittedRowModel, RowModel
 from lib.performance_prediction.rows.scenarios import Scenarios
 from lib.performance_prediction.table.score_table import Floats
 from lib.records import DataSetFacts, DataSetInfo, RunRecord
+from lib.records.schema import PRIMARY_METRIC, Metric
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class BudgetPolicy:
     records: Sequence[RunRecord]
     facts: Mapping[str, DataSetFacts]
     related: Sequence[Sequence[str]] = ()
+    metric: Metric | None = None
     reasons: list[str] = field(default_factory=list)
     _models: dict[str, FittedRowModel | None] = field(default_factory=dict)
 
@@ -65,7 +68,7 @@ class BudgetPolicy:
 
     def outlook(self, data_set: DataSetInfo, remaining: Sequence[Pair], own: Sequence[RunRecord]) -> Outlook:
         """How much of the best of measured and `remaining` pairs of one data set has been found."""
-        measured = _measured(own, data_set)
+        measured = _measured(own, data_set, self._metric(data_set))
         best = max(measured.values(), default=None)
         left = sorted({pair for pair in remaining if pair not in measured})
         model = self._model(data_set)
@@ -99,7 +102,7 @@ class BudgetPolicy:
         model = self._model(data_set)
         if model is None:
             return {}
-        measured = _measured(own, data_set)
+        measured = _measured(own, data_set, self._metric(data_set))
         scenarios = self._scenarios(model, data_set, measured)
         in_hand = max(measured.values(), default=0.0)
         gains = scenarios.weights @ np.maximum(scenarios.cautious() - in_hand, 0.0)
@@ -119,13 +122,18 @@ class BudgetPolicy:
 
     def _fitted(self, data_set: DataSetInfo) -> FittedRowModel | None:
         try:
-            return RowModel().fit(self._others(data_set), self.facts)
+            return RowModel().fit(self._others(data_set))
         except CvAutomlError as error:
             self.reasons.append(f"{data_set.name}: cheapest cells first, nothing can be predicted: {error}")
             return None
 
+    def _metric(self, data_set: DataSetInfo) -> Metric:
+        return self.metric or PRIMARY_METRIC[data_set.task]
+
     def _others(self, data_set: DataSetInfo) -> Evidence:
-        evidence = gather_evidence(list(self.records), None, None, data_set.task, self.related)
+        evidence = gather_evidence(
+            self.records, None, (), data_set.task, self.related, self._metric(data_set), self.facts
+        )
         original = data_set.parent or data_set.name
         families = families_of(self.records, self.related)
         own = {families.get(data_set.name, original), families.get(original, original)}
@@ -133,13 +141,15 @@ class BudgetPolicy:
         return evidence.without(own)
 
 
-def _measured(own: Sequence[RunRecord], data_set: DataSetInfo) -> dict[Pair, float]:
-    """Pair → mean quality over the finished runs on this very data set."""
-    found: dict[Pair, list[float]] = {}
+def _measured(own: Sequence[RunRecord], data_set: DataSetInfo, metric: Metric) -> dict[Pair, float]:
+    """Pair → mean quality over the finished runs on this very data set: on validation parts, so that test parts choose nothing."""
+    found: dict[Pair, list[float | None]] = {}
     for record in own:
-        if record.data_set.fingerprint == data_set.fingerprint and (quality := record.quality()) is not None:
+        if record.data_set.fingerprint == data_set.fingerprint:
+            chosen_by = record.quality(metric=metric, part="validation")
+            quality = record.quality(metric=metric) if chosen_by is None else chosen_by
             found.setdefault(pair_of(record), []).append(quality)
-    return {pair: float(np.mean(values)) for pair, values in found.items()}
+    return {pair: mean for pair, values in found.items() if (mean := mean_known(values)) is not None}
 
 
 def weighted_quantiles(values: Floats, weights: Floats, shares: Sequence[float]) -> list[float]:

@@ -1,50 +1,58 @@
-"""What a pair costs on a data set of a given size, from the times that run records hold."""
+"""What a pair costs on a data set of a given size, from run records of one device."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from statistics import median
 
-from lib.performance_prediction.boosting.evidence import Evidence, Pair, pair_of
+from lib.performance_prediction.boosting.cells import Pair, pair_of
+from lib.performance_prediction.boosting.evidence import Evidence
 from lib.recommendation.answer import Cost
 from lib.records import DataSetFacts, RunRecord
+from lib.records.costs import Rates, usual_device
 
 
 class CostBook:
-    """Costs of pairs, from the runs of `evidence`.
+    """Costs of pairs, from the runs of `evidence` on the device that most of them ran on.
 
-    A pair that no run has is put together from other runs of its backbone and of its head. Computing features takes
-    time by the image, training a head by the training image: medians over runs, scaled.
+    A pair that no run has is put together from other runs of its backbone and of its head.
     """
 
     def __init__(self, evidence: Evidence) -> None:
-        self._runs = evidence.runs
+        self.device = usual_device(evidence.runs) or "unknown"
+        self._epoch = evidence.epoch
+        self._of: defaultdict[Pair | str, list[RunRecord]] = defaultdict(list)
+        for run in evidence.runs:
+            for name in (pair_of(run), run.backbone.name, pair_of(run).head):
+                self._of[name].append(run)
+        self._rates = Rates.of(evidence.runs, self.device)
 
     def cost(self, pair: Pair, facts: DataSetFacts) -> Cost:
         """Cost of one pair on the data set described by `facts`."""
-        own = [run for run in self._runs if pair_of(run) == pair]
-        of_backbone = [run for run in self._runs if run.backbone.name == pair.backbone]
-        of_head = own or [run for run in self._runs if pair_of(run).head == pair.head]
-        timed = own or of_backbone
+        of_backbone, own = self._of[pair.backbone], self._of[pair]
+        of_head = own or self._of[pair.head]
+        timed = [run for run in own or of_backbone if run.environment.device == self.device]
+        backbone = of_backbone[0].backbone.parameters if of_backbone else 0
         return Cost(
-            parameters=of_backbone[0].backbone.parameters + round(median(r.head.parameters for r in of_head)),
+            parameters=backbone + round(median([run.head.parameters for run in of_head] or [0])),
             latency_ms=_median(timed, lambda r: r.latency.batch1_median_ms if r.latency else None),
             latency32_ms=_median(timed, lambda r: r.latency.batch32_median_ms if r.latency else None),
-            training_s=_training_s(of_backbone, of_head, facts),
-            device=", ".join(sorted({run.environment.device for run in timed})),
+            training_s=self._training_s(pair, facts),
+            device=self.device,
         )
 
-
-def _training_s(of_backbone: list[RunRecord], of_head: list[RunRecord], facts: DataSetFacts) -> float | None:
-    n_images = facts.meta_features.get("n_images")
-    if n_images is None:
-        return None
-    n_train = facts.meta_features.get("n_train", n_images)
-    features = _median(of_backbone, lambda r: r.timing.features_s / max(r.data_set.n_images, 1))
-    training = _median(of_head, lambda r: r.timing.training_s / max(r.data_set.n_train, 1))
-    if features is None or training is None:
-        return None
-    return features * n_images + training * n_train
+    def _training_s(self, pair: Pair, facts: DataSetFacts) -> float | None:
+        """Seconds to compute the features of all images once and to train the head on one training part."""
+        n_images = facts.meta_features.get("n_images")
+        if n_images is None:
+            return None
+        finetune = pair.head.endswith(" (fine-tuned)")
+        head = pair.head.removesuffix(" (fine-tuned)")
+        n_train = int(facts.meta_features.get("n_train", n_images))
+        training = self._rates.training_s(head, finetune, pair.backbone, n_train, self._epoch)
+        features = 0.0 if finetune else self._rates.features_s(pair.backbone, int(n_images))
+        return None if training is None or features is None else features + training
 
 
 def _median(runs: Iterable[RunRecord], value: Callable[[RunRecord], float | None]) -> float | None:

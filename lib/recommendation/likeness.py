@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lib.performance_prediction.boosting.cells import Cell
 from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.similarity import feature_space
 from lib.recommendation.answer import SimilarSet
@@ -24,14 +25,14 @@ class Likeness:
     unlike: str | None
 
 
-def likeness(evidence: Evidence, facts: Mapping[str, DataSetFacts], new: DataSetFacts) -> Likeness:
+def likeness(evidence: Evidence, new: DataSetFacts) -> Likeness:
     """Compares `new` with the data sets of `evidence`; the very same data set and its relatives are left out."""
     same = {run.data_set.name for run in evidence.runs if run.data_set.fingerprint == new.fingerprint}
     own_families = {evidence.families[name] for name in same} | {new.parent or new.name}
     known = {
-        name: facts[name]
+        name: evidence.facts[name]
         for name in evidence.data_sets
-        if name in facts and evidence.families[name] not in own_families
+        if name in evidence.facts and evidence.families[name] not in own_families
     }
     if not known:
         return Likeness((), None)
@@ -48,7 +49,7 @@ def _nearest_families(
         nearest.setdefault(evidence.families[name], name)
     similar = []
     for name in list(nearest.values())[:MOST_SIMILAR]:
-        best = max((c for c in evidence.cells if c.data_set == name), key=lambda c: c.quality)
+        best = max((c for c in evidence.cells if c.data_set == name), key=_chosen_by)
         similar.append(
             SimilarSet(
                 name=name,
@@ -59,6 +60,10 @@ def _nearest_families(
             )
         )
     return tuple(similar)
+
+
+def _chosen_by(cell: Cell) -> float:
+    return cell.quality if cell.validation is None else cell.validation
 
 
 def _unlike(

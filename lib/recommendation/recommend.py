@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lib.errors import TooLittleDataError
 from lib.performance_prediction.boosting.contract import chance_level
 from lib.performance_prediction.boosting.evidence import Evidence
-from lib.recommendation.answer import Candidate, Cost, Recommendation
+from lib.recommendation.answer import Candidate, Cost, PairQuality, Recommendation
 from lib.recommendation.costs import CostBook
-from lib.recommendation.estimates import Estimate, Estimates, estimate_pairs
 from lib.recommendation.likeness import likeness
-from lib.recommendation.warnings import evidence_sentences, warning_sentences
-from lib.records import DataSetFacts
-from lib.records.schema import PRIMARY_METRIC
+from lib.recommendation.qualities import pair_qualities
+from lib.recommendation.warnings import equals_sentences, evidence_sentences, warning_sentences
+from lib.records import DataSetFacts, RunRecord
 
 
 @dataclass(frozen=True)
@@ -37,68 +37,54 @@ class Limits:
 
 def recommend(
     evidence: Evidence,
-    facts: Mapping[str, DataSetFacts],
     new: DataSetFacts,
     out_dir: Path,
     top: int = 5,
     limits: Limits | None = None,
+    probed: Sequence[RunRecord] = (),
 ) -> Recommendation:
-    """The `top` pairs for the data set described by `new`, within `limits`.
+    """The `top` pairs for the data set described by `new`, within `limits`; `probed`: what was measured on it just now.
 
     Raises TooLittleDataError, naming the nearest possible pair, where the limits exclude every one.
     """
     limits = limits or Limits()
-    estimates = estimate_pairs(evidence, facts, new, out_dir)
+    qualities = pair_qualities(evidence, new, out_dir, probed)
     book = CostBook(evidence)
-    priced = [(estimate, book.cost(estimate.pair, new)) for estimate in estimates.pairs]
-    within = [(estimate, cost) for estimate, cost in priced if limits.excess(cost) <= 1]
+    priced = [(quality, book.cost(quality.pair, new)) for quality in qualities.pairs]
+    within = [(quality, cost) for quality, cost in priced if limits.excess(cost) <= 1]
     if not within:
         raise TooLittleDataError(_nothing_within(limits, priced))
-    alike = likeness(evidence, facts, new)
-    chosen = within[:top]
-    candidates = tuple(_candidate(i, estimate, cost) for i, (estimate, cost) in enumerate(chosen, 1))
-    chance = chance_level(new)
+    alike = likeness(evidence, new)
+    ranked = [_candidate(rank, within[0][0], *entry) for rank, entry in enumerate(within, 1)]
+    equals = [candidate for candidate in ranked if candidate.equal]
+    chance = chance_level(new, evidence.metric)
+    warnings = warning_sentences(evidence, qualities, new, ranked[:top])
     return Recommendation(
         data_set=new.name,
         task=evidence.task,
         domain=new.domain,
-        metric=PRIMARY_METRIC[evidence.task],
-        candidates=candidates,
+        metric=evidence.metric,
+        candidates=tuple(ranked[:top]),
         n_considered=len(within),
+        equals=len(equals),
         similar=alike.similar,
-        predictor=estimates.predictor,
-        typical_error=_rounded(estimates.typical_error),
-        chance_quality=_rounded(chance) if chance else None,
-        evidence=evidence_sentences(evidence, estimates),
-        warnings=_all_warnings(evidence, estimates, new, candidates, alike.unlike),
+        level=qualities.level,
+        order=qualities.order,
+        typical_error=qualities.typical_error,
+        chance_quality=round(chance, 4) if chance else None,
+        evidence=(*equals_sentences(equals), *evidence_sentences(evidence, qualities)),
+        warnings=(*([alike.unlike] if alike.unlike else []), *warnings),
     )
 
 
-def _all_warnings(
-    evidence: Evidence,
-    estimates: Estimates,
-    new: DataSetFacts,
-    candidates: Sequence[Candidate],
-    unlike: str | None,
-) -> tuple[str, ...]:
-    return (*((unlike,) if unlike else ()), *warning_sentences(evidence, estimates, new, candidates))
+def _candidate(rank: int, first: PairQuality, quality: PairQuality, cost: Cost) -> Candidate:
+    """`equal` where the distance from the first is within one standard error of the difference."""
+    noise = math.hypot(first.spread, quality.spread)
+    equal = rank == 1 or first.rank_by - quality.rank_by <= noise
+    return Candidate(**dict(quality), rank=rank, equal=equal, cost=cost)
 
 
-def _candidate(rank: int, estimate: Estimate, cost: Cost) -> Candidate:
-    return Candidate(
-        rank=rank,
-        backbone=estimate.pair.backbone,
-        head=estimate.pair.head,
-        quality=round(estimate.quality, 4),
-        low=round(estimate.low, 4),
-        high=round(estimate.high, 4),
-        basis=estimate.basis,
-        evidence=estimate.evidence,
-        cost=cost,
-    )
-
-
-def _nothing_within(limits: Limits, priced: Sequence[tuple[Estimate, Cost]]) -> str:
+def _nothing_within(limits: Limits, priced: Sequence[tuple[PairQuality, Cost]]) -> str:
     asked = [
         *([f"{limits.latency_ms:g} ms"] if limits.latency_ms is not None else []),
         *([f"{limits.parameters:,} parameters"] if limits.parameters is not None else []),
@@ -109,7 +95,3 @@ def _nothing_within(limits: Limits, priced: Sequence[tuple[Estimate, Cost]]) -> 
         f"none of the {len(priced)} pairs stays within {' and '.join(asked)}; the nearest possible is "
         f"{nearest.pair.label} with {latency} and {cost.parameters:,} parameters: raise the limits to that"
     )
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

@@ -1,34 +1,51 @@
-"""What a run leaves behind: one frozen record, and the facts of the data set it ran on."""
+"""What a run leaves behind: one frozen record over all its folds, and the facts of the data set it ran on."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-SCHEMA_VERSION = 1
+from lib.frozen import Frozen
+from lib.records.columns import CLASS_COLUMN, classes_of_columns, epochs_of_columns
+
+SCHEMA_VERSION: Literal[2] = 2
 
 Status = Literal["finished", "failed", "incompatible"]
 Task = Literal["classification", "segmentation"]
+Split = Literal["folds", "own"]
+CHANCE_HEAD = "naive"
+"""Answers without looking: the chance line of every table, never ranked, recommended or a column."""
+PROBE_BACKBONES = ("handcrafted", "mobilenetv2_100")
+PROBE_HEADS = ("linear", "knn", "catboost")
+"""What a probe measures on a new data set: known cells, in judging as in use."""
+
+Metric = Literal["accuracy", "balanced_accuracy", "macro_f1", "auroc", "dice", "defect_dice", "miou"]
+Part = Literal["validation", "test"]
+Option = float | int | str
+
 WeightsOrigin = Literal["weights_dir", "cache", "hub", "random", "none"]
 
-PRIMARY_METRIC: dict[Task, str] = {"classification": "accuracy", "segmentation": "dice"}
+PRIMARY_METRIC: dict[Task, Metric] = {"classification": "accuracy", "segmentation": "dice"}
+METRICS: dict[Task, tuple[Metric, ...]] = {
+    "classification": ("accuracy", "balanced_accuracy", "macro_f1", "auroc"),
+    "segmentation": ("dice", "defect_dice", "miou"),
+}
+"""What can be ranked, completed and predicted: in [0, 1], higher better."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class DataSetInfo(Frozen):
+    """The data set of a run. `name` is the folder's name plus its views, e.g. `neu_cls@train10`.
 
-
-class DataSetInfo(_Frozen):
-    """The data set of a run. `name` is the folder's name plus its views, e.g. `neu_cls@train10`."""
+    `n_train`, `n_validation`: images of the mean fold; `n_test`: images tested over all `n_folds` folds.
+    """
 
     name: str
     domain: str
     task: Task
     fingerprint: str = Field(description="hash of the images, labels and masks that the run saw")
+    split: Split = "folds"
+    n_folds: int = 1
     split_hash: str
     classes: tuple[str, ...]
     n_images: int
@@ -47,8 +64,8 @@ class DataSetInfo(_Frozen):
     )
 
 
-class BackboneInfo(_Frozen):
-    """The feature extractor of a run, as timm names it."""
+class BackboneInfo(Frozen):
+    """The feature extractor of a run, as timm names it. Parameters and FLOPs are those of the form it is used in for inference."""
 
     name: str
     family: str
@@ -60,19 +77,22 @@ class BackboneInfo(_Frozen):
     pretraining_method: str
     weights_origin: WeightsOrigin
     weights_hash: str
+    input_hash: str = Field("", description="hash of size, normalisation and interpolation of its input")
 
 
-class HeadInfo(_Frozen):
-    """What turns features into answers."""
+class HeadInfo(Frozen):
+    """What turns features into answers. `version` is raised whenever the same recipe gives other numbers."""
 
     name: str
+    version: int = 1
     parameters: int
 
 
-class Recipe(_Frozen):
+class Recipe(Frozen):
     """Everything besides data set, backbone, head and seed that changes the result.
 
-    `options` holds what only some heads know (distillation temperature, neighbours, iterations, …).
+    `options` holds what only some heads know (distillation temperature, iterations, …), `grid` the values that are tried of
+    each setting that is chosen on validation; `folds` are the folds that run.
     """
 
     epochs: int
@@ -85,11 +105,13 @@ class Recipe(_Frozen):
     schedule: str = "cosine"
     image_height_px: int = 0
     image_width_px: int = 0
-    options: dict[str, float | int | str] = {}
+    options: dict[str, Option] = {}
+    grid: dict[str, tuple[Option, ...]] = {}
+    folds: tuple[int, ...] = (0,)
 
 
-class EpochEntry(_Frozen):
-    """One epoch: losses, learning rate, every metric. No choice is ever made on the test part; it is only recorded."""
+class EpochEntry(Frozen):
+    """One epoch, mean over the folds: loss, learning rate, metrics. No choice is made on the test part; it is only recorded."""
 
     epoch: int = Field(ge=1)
     train_loss: float | None = None
@@ -98,85 +120,36 @@ class EpochEntry(_Frozen):
     test: dict[str, float] = {}
 
 
-EPOCH_PARTS = ("validation", "test")
+class FoldResult(Frozen):
+    """One fold after the last epoch. `chosen`: the settings of the grid that did best on the validation part."""
+
+    fold: int = Field(ge=0)
+    n_train: int = Field(ge=0)
+    n_validation: int = Field(ge=0)
+    n_test: int = Field(ge=0)
+    validation: dict[str, float] = {}
+    test: dict[str, float]
+    chosen: dict[str, Option] = {}
+    batch_size: int = Field(
+        0, description="what memory allowed of the recipe's; 0 where there are no batches"
+    )
 
 
-def columns_of_epochs(epochs: Sequence[EpochEntry]) -> dict[str, Any]:
-    """Epochs as one list a metric, None where an epoch lacks it, one number where all epochs agree.
+class GridPoint(Frozen):
+    """One combination of settings that was tried; `validation`: the metric chosen by, mean over the folds."""
 
-    On disk this is a third of the size of one dict an epoch.
+    settings: dict[str, Option]
+    validation: float | None
+
+
+class FinalMetrics(Frozen):
+    """The test parts after the last epoch: means over the folds, each image tested at most once.
+
+    `standard_error`: of each metric, from the images (and not from the folds, which share training images).
     """
-    scalars = {name: [getattr(entry, name) for entry in epochs] for name in ("train_loss", "learning_rate")}
-    columns: dict[str, Any] = {"epoch": [entry.epoch for entry in epochs]}
-    columns |= {
-        name: column for name, column in scalars.items() if any(value is not None for value in column)
-    }
-    for part in EPOCH_PARTS:
-        metrics = dict.fromkeys(metric for entry in epochs for metric in getattr(entry, part))
-        columns[part] = {
-            metric: _collapsed([getattr(entry, part).get(metric) for entry in epochs]) for metric in metrics
-        }
-    return columns
-
-
-def _collapsed(column: list[float | None]) -> list[float | None] | float | None:
-    return column[0] if len(set(column)) == 1 else column
-
-
-def epochs_of_columns(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The inverse of `columns_of_epochs`, as plain values for validation; raises ValueError for columns that do not fit."""
-    epochs = columns.get("epoch", [])
-    parts = {
-        part: {m: _expanded(c, len(epochs)) for m, c in columns.get(part, {}).items()} for part in EPOCH_PARTS
-    }
-    scalars = {
-        name: _expanded(column, len(epochs)) for name, column in columns.items() if name not in EPOCH_PARTS
-    }
-    lengths = {
-        len(column) for column in [*scalars.values(), *(c for part in parts.values() for c in part.values())]
-    }
-    if len(lengths) > 1:
-        raise ValueError(f"the columns of the epochs have different lengths: {sorted(lengths)}")
-    return [
-        {name: column[index] for name, column in scalars.items()}
-        | {
-            part: {metric: column[index] for metric, column in metrics.items() if column[index] is not None}
-            for part, metrics in parts.items()
-        }
-        for index in range(len(epochs))
-    ]
-
-
-def _expanded(column: Any, length: int) -> list[Any]:
-    return column if isinstance(column, list) else [column] * length
-
-
-CLASS_COLUMN = "class"
-
-
-def columns_of_classes(per_class: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    """Metrics a class as one list a metric, beside the list of classes; None where a class lacks the metric."""
-    metrics = dict.fromkeys(metric for values in per_class.values() for metric in values)
-    columns: dict[str, Any] = {CLASS_COLUMN: list(per_class)}
-    return columns | {metric: [values.get(metric) for values in per_class.values()] for metric in metrics}
-
-
-def classes_of_columns(columns: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """The inverse of `columns_of_classes`; raises ValueError for columns that do not fit."""
-    names = columns[CLASS_COLUMN]
-    metrics = {metric: column for metric, column in columns.items() if metric != CLASS_COLUMN}
-    if any(len(column) != len(names) for column in metrics.values()):
-        raise ValueError("the columns of the classes have different lengths")
-    return {
-        name: {metric: column[index] for metric, column in metrics.items() if column[index] is not None}
-        for index, name in enumerate(names)
-    }
-
-
-class FinalMetrics(_Frozen):
-    """The test part after the last epoch."""
 
     metrics: dict[str, float]
+    standard_error: dict[str, float] = {}
     per_class: dict[str, dict[str, float]] = {}
     confusion: tuple[tuple[int, ...], ...] | None = Field(
         None, description="rows true, columns predicted, images"
@@ -189,15 +162,17 @@ class FinalMetrics(_Frozen):
         return classes_of_columns(value) if as_columns else value
 
 
-class Timing(_Frozen):
-    """Seconds. `features_s` is what computing the features costs once, also when they came from the cache."""
+class Timing(Frozen):
+    """Seconds, over all folds. `features_s` is what computing the features of `features_images` images costs once, also when
+    they came from the cache."""
 
     features_s: float = 0.0
+    features_images: int = 0
     training_s: float = 0.0
     evaluation_s: float = 0.0
 
 
-class Latency(_Frozen):
+class Latency(Frozen):
     """Milliseconds a batch, preprocessing left out, backbone and head together."""
 
     batch1_median_ms: float
@@ -206,7 +181,7 @@ class Latency(_Frozen):
     batch32_p95_ms: float
 
 
-class Environment(_Frozen):
+class Environment(Frozen):
     """Where a run ran; never part of its key."""
 
     device: str
@@ -217,10 +192,10 @@ class Environment(_Frozen):
     started_at: str = ""
 
 
-class RunRecord(_Frozen):
-    """One pair on one data set with one recipe and one seed."""
+class RunRecord(Frozen):
+    """One pair on one data set with one recipe and one seed, over one or more folds."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     key: str
     status: Status
     reason: str | None = None
@@ -230,7 +205,9 @@ class RunRecord(_Frozen):
     recipe: Recipe
     seed: int
     epochs: tuple[EpochEntry, ...] = ()
+    folds: tuple[FoldResult, ...] = ()
     final: FinalMetrics | None = None
+    grid: tuple[GridPoint, ...] = ()
     timing: Timing = Timing()
     latency: Latency | None = None
     environment: Environment
@@ -245,21 +222,24 @@ class RunRecord(_Frozen):
 
     @model_validator(mode="after")
     def _complete(self) -> RunRecord:
-        if self.status == "finished" and (self.final is None or not self.epochs):
-            raise ValueError("a finished run needs its epochs and its final metrics")
+        if self.status == "finished" and (self.final is None or not self.epochs or not self.folds):
+            raise ValueError("a finished run needs its epochs, its folds and its final metrics")
         if self.status != "finished" and not self.reason:
             raise ValueError(f"a {self.status} run needs a reason")
         return self
 
     @property
-    def metric_name(self) -> str:
+    def metric_name(self) -> Metric:
         """Primary metric of the task: accuracy, or mean Dice."""
         return PRIMARY_METRIC[self.data_set.task]
 
-    def quality(self, epoch: int | None = None) -> float | None:
-        """Primary metric on the test part after `epoch` (default: the last), in [0, 1]; None where it was not measured.
+    def quality(
+        self, epoch: int | None = None, metric: Metric | None = None, part: Part = "test"
+    ) -> float | None:
+        """A metric (default: the primary one) after `epoch` (default: the last), mean over the folds, in [0, 1].
 
-        A run stopped early keeps its last value for later epochs only if it planned that many.
+        None where it was not measured. `part="validation"` is what choices are made by. A run stopped early keeps its last
+        value for later epochs only if it planned that many.
         """
         if self.status != "finished" or not self.epochs:
             return None
@@ -268,26 +248,20 @@ class RunRecord(_Frozen):
             if epoch > self.recipe.epochs:
                 return None
             entry = next((e for e in reversed(self.epochs) if e.epoch <= epoch), self.epochs[0])
-        return entry.test.get(self.metric_name)
+        values: dict[str, float] = getattr(entry, part)
+        return values.get(metric or self.metric_name)
+
+    def standard_error(self, metric: Metric | None = None) -> float | None:
+        """How far the mean over the folds would vary with other test images; None where it was not measured."""
+        return self.final.standard_error.get(metric or self.metric_name) if self.final else None
+
+    def fold_qualities(self, metric: Metric | None = None, part: Part = "test") -> dict[int, float]:
+        """Fold → the metric on its part after the last epoch; folds where it is undefined are left out."""
+        name = metric or self.metric_name
+        return {f.fold: value for f in self.folds if (value := getattr(f, part).get(name)) is not None}
 
 
-def run_key(data_set: DataSetInfo, backbone: BackboneInfo, head: str, recipe: Recipe, seed: int) -> str:
-    """Hash (16 hex digits) of what decides a run's result: same key, same numbers."""
-    deciding: dict[str, Any] = {
-        "fingerprint": data_set.fingerprint,
-        "split": data_set.split_hash,
-        "task": data_set.task,
-        "classes": data_set.classes,
-        "backbone": [backbone.name, backbone.weights_hash],
-        "head": head,
-        "recipe": recipe.model_dump(mode="json"),
-        "seed": seed,
-        "schema": SCHEMA_VERSION,
-    }
-    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
-
-
-class DataSetFacts(_Frozen):
+class DataSetFacts(Frozen):
     """A data set's card and meta-features: what is known of it without its images. Kept beside its runs."""
 
     schema_version: int = SCHEMA_VERSION
@@ -301,9 +275,10 @@ class DataSetFacts(_Frozen):
     parent: str | None = None
     derivation: str | None = None
     fingerprint: str = ""
+    split_hash: str = ""
+    trusted_metric: Metric | None = Field(None, description="what to rank by; None without labels or masks")
+    trusted_because: str = ""
+    meta_features_version: int = 0
     meta_features: dict[str, float] = Field(
         {}, description="name → value; a feature that does not apply is left out"
-    )
-    landmarks: dict[str, float] = Field(
-        {}, description="cheap probes (issue: landmarks); empty when not probed"
     )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from lib.errors import RecordError
-from lib.records.schema import DataSetFacts, RunRecord, columns_of_classes, columns_of_epochs
+from lib.files import write_atomically
+from lib.records.columns import columns_of_classes, columns_of_epochs
+from lib.records.keys import key_of
+from lib.records.schema import METRICS, DataSetFacts, RunRecord
 
 FACTS_FILE = "dataset.json"
 
@@ -100,39 +103,52 @@ class RecordStore:
 
 
 def read_record(path: Path) -> RunRecord:
-    """One run record; raises RecordError with the reason when the file is torn, foreign or breaks the schema."""
+    """One run record; raises RecordError with the reason when the file is torn, foreign, breaks the schema or was changed."""
     try:
-        return RunRecord.model_validate_json(path.read_bytes())
+        record = RunRecord.model_validate_json(path.read_bytes())
     except (OSError, KeyError, TypeError, IndexError, ValueError) as error:
         raise RecordError(f"{path}: {_first_problem(error)}") from error
+    if problem := _contradiction(record):
+        raise RecordError(f"{path}: {problem}")
+    return record
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes text so that a reader sees the old file or the whole new one, even after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def _contradiction(record: RunRecord) -> str | None:
+    """What no run writes: a key that is not its content's, a metric that no test part can have."""
+    if key_of(record) != record.key:
+        return f"key {record.key} is not that of its content: it was changed, or written by another version"
+    for values in _measured(record):
+        for metric in METRICS[record.data_set.task]:
+            if not 0 <= values.get(metric, 0.0) <= 1:
+                return f"{metric} is {values[metric]}, expected 0 to 1"
+    return None
+
+
+def _measured(record: RunRecord) -> Iterator[Mapping[str, float]]:
+    for entry in record.epochs:
+        yield from (entry.validation, entry.test)
+    for fold in record.folds:
+        yield from (fold.validation, fold.test)
+    if record.final:
+        yield record.final.metrics
 
 
 def _compact_json(record: RunRecord) -> str:
-    """JSON with floats to 5 significant digits, curves as columns, defaults left out: thousands of records fit into git."""
+    """JSON with floats to 5 significant digits, curves as columns, defaults left out: thousands of records fit into git.
+
+    The recipe stays exact: the key is made of it.
+    """
     values = record.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"epochs"})
     values = {"schema_version": record.schema_version, **values, "epochs": columns_of_epochs(record.epochs)}
+    recipe = values.pop("recipe")
     if record.final and record.final.per_class:
         values["final"]["per_class"] = columns_of_classes(record.final.per_class)
-    return json.dumps(_rounded(values), separators=(",", ":"), ensure_ascii=False) + "\n"
+    return (
+        json.dumps({**_rounded(values), "recipe": recipe}, separators=(",", ":"), ensure_ascii=False) + "\n"
+    )
 
 
-def _rounded(value: object) -> object:
+def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.5g}")
     if isinstance(value, dict):

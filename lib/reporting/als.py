@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.performance_prediction.als.zoo_completion import ZooCompletion
-from lib.performance_prediction.als.zoo_completion_files import verdict
+from lib.files import replacing
+from lib.performance_prediction.als.report import verdict
+from lib.performance_prediction.als.train import ZooCompletion
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,8 +119,8 @@ def draw_completion(completion: ZooCompletion, path: Path) -> None:
     _draw_rivals(page.axes(half + 1.1, 1.2, half - 1.9, LOSS_HEIGHT_IN - 0.4), completion)
     sentences = _wrapped([verdict(completion), *completion.matrix.notes], width)
     page.write(0.3, 0.35, sentences, fontsize=8.5, color=FAINT)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    page.figure.savefig(path, dpi=DOTS_PER_INCH)
+    with replacing(path) as draft:
+        page.figure.savefig(draft, format="png", dpi=DOTS_PER_INCH)
 
 
 @dataclass(frozen=True)
@@ -237,9 +238,7 @@ def _draw_grid(axes: Axes, grid: PictureGrid, top_in: float) -> None:
 def _draw_title(page: _Page, completion: ZooCompletion) -> None:
     evidence = completion.matrix.evidence
     _, height = page.size
-    title = (
-        f"Quality of each pair: {evidence.task}, domain {evidence.domain or 'all'}, epoch {evidence.epoch}"
-    )
+    title = f"{evidence.metric.capitalize().replace('_', ' ')} of each pair: {evidence.task}, domain {evidence.domain or 'all'}, epoch {evidence.epoch}"
     page.write(0.3, height - 0.32, title, fontsize=13, weight="bold", color=INK)
     x = 0.3
     for colour, text in LEGEND:

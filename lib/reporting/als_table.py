@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from rich.console import Group, RenderableType
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from lib.performance_prediction.als.zoo_completion import ZooCompletion
-from lib.performance_prediction.als.zoo_completion_files import verdict
+from lib.performance_prediction.als.explicit import OnSweep
+from lib.performance_prediction.als.report import verdict
+from lib.performance_prediction.als.train import ZooCompletion
 from lib.performance_prediction.boosting.evidence import Pair
 
 MEASURED, COMPLETED, ERROR, EMBEDDING = "bold white", "bold blue", "red", "green"
+
+
+@contextmanager
+def loss_bar(sweeps: int) -> Iterator[OnSweep]:
+    """A progress bar on standard error; the value it gives takes (sweep, loss) after each sweep."""
+    columns = (TextColumn("ALS"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"))
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("sweeps", total=sweeps, loss="–", visible=False)
+        yield lambda sweep, loss: progress.update(task, completed=sweep, visible=True, loss=f"{loss:.5f}")
 
 
 def completion_table(completion: ZooCompletion) -> RenderableType:
     """The matrix with held-out errors and embeddings, the rivals' errors, the verdict and the notes."""
     matrix = completion.matrix
     evidence = matrix.evidence
-    title = f"Quality ({evidence.task}, domain {evidence.domain or 'all'}, epoch {evidence.epoch}, {len(evidence.runs)} runs on {len(evidence.data_sets)} data sets)"
+    title = f"{evidence.metric.capitalize().replace('_', ' ')} ({evidence.task}, domain {evidence.domain or 'all'}, epoch {evidence.epoch}, {len(evidence.runs)} runs on {len(evidence.data_sets)} data sets)"
     table = Table(title=title, title_justify="left", show_lines=False, padding=(0, 1, 0, 0))
     table.add_column("backbone", overflow="fold")
     for head in matrix.heads:
@@ -76,9 +90,9 @@ def _rivals(completion: ZooCompletion) -> Table:
 
 
 def _sentences(completion: ZooCompletion) -> list[Text]:
-    choice, losses = completion.choice, completion.model.losses
+    model, losses = completion.model, completion.model.losses
     fit = (
-        f"rank {choice.rank}, regularisation {choice.regularisation:g} (chosen by cross-validation); "
+        f"rank {model.rank}, regularisation {model.regularisation:g} (chosen by cross-validation); "
         f"final loss {losses[-1]:.4f} RMSE after {len(losses)} sweeps"
     )
     verdict_style = "yellow" if completion.beaten_by else "default"

@@ -11,63 +11,79 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lib.performance_prediction.boosting.bootstrap import Interval
 from lib.performance_prediction.boosting.explain import Explanation
-from lib.performance_prediction.boosting.judgement import Judgement, ScoreLine
+from lib.performance_prediction.boosting.judgement import Judgement, RegimeJudgement
+from lib.performance_prediction.boosting.scores import ANSWER, ScoreLine
 
 RAISES, LOWERS, NEUTRAL = "#3f7fc4", "#d9534f", "#7a7a7a"
 MOST_BARS = 12
+TITLES = {"unseen": "Nothing known of the images but their looks", "probed": "Probed: six cells known"}
 
 
-def judgement_tables(judgement: Judgement) -> RenderableType:
-    """Scores of all predictors, CatBoost's ablations, and the verdict."""
-    title = (
-        f"Unseen data sets: {judgement.task}, domain {judgement.domain}, epoch {judgement.epoch}; "
-        f"{judgement.n_runs} runs, {len(judgement.families)} families left out in turn"
-    )
-    parts: list[RenderableType] = [_score_table(title, "predictor", judgement.scores, judgement.used)]
+def judgement_view(judgement: Judgement) -> RenderableType:
+    """MAE by family, scores of all predictors where nothing is known and where the set was probed, the verdicts, ablations."""
+    unseen = judgement.regimes.get("unseen")
+    parts: list[RenderableType] = [_by_family_table(unseen)] if unseen else []
+    for regime, judged in judgement.regimes.items():
+        title = (
+            f"{TITLES[regime]}: {judgement.task}, {judgement.metric}, domain {judgement.domain}, epoch {judgement.epoch}; "
+            f"{judgement.n_runs} runs, {len(judgement.families)} families left out in turn"
+        )
+        table = _score_table(title, (*judged.scores, judged.answer), {judged.level, judged.order})
+        if judged.floor:
+            table.add_row("noise floor", "", "", "", _interval(judged.floor), "", "", "", style="dim")
+        parts += [table, *(Text(f"• {sentence}") for sentence in judged.reasons), Text()]
     if judgement.ablation:
-        parts.append(_score_table("CatBoost of one setting, left out:", "features", judgement.ablation, None))
+        parts.append(_score_table("CatBoost of one setting, left out:", judgement.ablation, set()))
     parts += [Text(f"note: {sentence}", "yellow") for sentence in judgement.skipped_ablations]
-    parts.append(Text(judgement.reason, "green" if judgement.used == "catboost" else "yellow"))
     return Group(*parts)
 
 
-def _score_table(title: str, subject: str, lines: Sequence[ScoreLine], used: str | None) -> Table:
-    table = Table(
-        title=title,
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        caption="coverage and width: of 90 % intervals" if used else None,
-    )
-    table.add_column(subject, no_wrap=True)
-    for name in ("MAE", "Spear-\nman", "regret\ntop-1", "regret\ntop-3", "cover-\nage", "width"):
+def _score_table(title: str, lines: Sequence[ScoreLine], used: set[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.caption = "below a mean: its 95 % interval over families; coverage and width: of 90 % intervals"
+    table.add_column("predictor", no_wrap=True)
+    for name in (
+        "MAE",
+        "level\noff by",
+        "Spearman",
+        "regret\ntop-1",
+        "regret\ntop-3",
+        "cover-\nage",
+        "width",
+    ):
         table.add_column(name, justify="right")
     for line in lines:
-        numbers = (line.mae, line.spearman, line.regret_1, line.regret_3, line.coverage, line.width)
-        shown = ["–" if v is None else f"{v:.4f}" if i != 4 else f"{v:.3f}" for i, v in enumerate(numbers)]
-        table.add_row(line.name, *shown, style="bold green" if line.name == used else None)
+        means = (line.mae, line.level, line.spearman, line.regret_1, line.regret_3)
+        shares = ["–" if v is None else f"{v:.3f}" for v in (line.coverage, line.width)]
+        style = "bold" if line.name == ANSWER else "green" if line.name in used else None
+        table.add_row(line.name, *map(_interval, means), *shares, style=style)
     return table
 
 
-def by_family_table(judgement: Judgement) -> Table:
+def _interval(interval: Interval | None) -> str:
+    if interval is None:
+        return "–"
+    ends = (f"{end:.2f}".replace("0.", ".", 1) for end in (interval.low, interval.high))
+    return f"{interval.mean:.3f}\n{'–'.join(ends)}"
+
+
+def _by_family_table(judged: RegimeJudgement) -> Table:
     """MAE of each predictor that ranks on each left-out family: an original with its derived sets, averaged."""
-    lines = [line for line in judgement.scores if line.regret_1 is not None]
+    lines = [line for line in (*judged.scores, judged.answer) if line.regret_1 is not None]
     table = Table(
-        title="MAE by left-out family",
+        title="MAE by left-out family, nothing known of it",
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    table.add_column("family (sets)", overflow="fold", max_width=15)
+    table.add_column("family", overflow="fold", max_width=18)
     for line in lines:
         table.add_column(line.name.replace("_", "\n"), justify="right", no_wrap=True)
-    family_of = {cell.data_set: cell.family for cell in judgement.cells}
-    for family in judgement.families:
-        members = [name for name in family_of if family_of[name] == family]
-        means = [sum(line.by_set[m] for m in members) / len(members) for line in lines]
-        table.add_row(f"{family} ({len(members)})", *(f"{mean:.3f}" for mean in means))
+    for family in lines[0].by_family:
+        table.add_row(family, *(f"{line.by_family[family]:.3f}" for line in lines))
     return table
 
 

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
 from lib.recommendation.budget_policy import Outlook
+from lib.reporting.watching import readable_seconds
+
+
+def budget_lines(outlooks: Sequence[Outlook], spent_s: float, stopped: str) -> list[str]:
+    """When and why the sweep stopped, and what may have been missed of each data set."""
+    return [f"stopped after {readable_seconds(spent_s)}: {stopped}", *map(outlook_sentence, outlooks)]
+
+
+def budget_json(outlooks: Sequence[Outlook], spent_s: float, stopped: str) -> dict[str, Any]:
+    """The same as plain values."""
+    return {"spent_s": round(spent_s, 2), "stopped": stopped, "outlook": [asdict(one) for one in outlooks]}
 
 
 def outlook_sentence(outlook: Outlook) -> str:

@@ -15,6 +15,7 @@ from lib.datasets.inventory import Entry
 from lib.features.fact_sheet import FactSheet
 
 PROCEDURAL = "procedural"
+_PARTS = ("train", "validation", "test")
 
 
 def list_table(entries: Sequence[Entry]) -> RenderableType:
@@ -42,6 +43,18 @@ def fact_sheet_text(sheet: FactSheet) -> RenderableType:
     return Group(_head(sheet), _class_table(sheet), _feature_table(sheet))
 
 
+def parts_line(sheet: FactSheet) -> str:
+    """Images of each part of the own split."""
+    return f"{sheet.train} train, {sheet.validation} validation, {sheet.test} test"
+
+
+def folds_line(sheet: FactSheet) -> str:
+    """How many folds, and the images of each."""
+    fewest, most = min(sheet.tested), max(sheet.tested)
+    tested = f"{most}" if fewest == most else f"{fewest} to {most}"
+    return f"{len(sheet.tested)}, each: {sheet.fold_train} train, {sheet.fold_validation} validation, {tested} test"
+
+
 def check_text(report: CheckReport) -> Text:
     """All problems, numbered, or that there are none."""
     if not report.problems:
@@ -52,12 +65,17 @@ def check_text(report: CheckReport) -> Text:
 
 def count_table(counts: dict[str, dict[str, int]], title: str) -> Table:
     """Images a class (rows) and part (columns)."""
-    parts = ("train", "validation", "test")
-    table = Table("class", *parts, title=escape(title))
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = _numbers("class", _PARTS, escape(title))
     for name, by_part in counts.items():
-        table.add_row(Text(name), *(str(by_part[part]) for part in parts))
+        table.add_row(Text(name), *(str(by_part[part]) for part in _PARTS))
+    return table
+
+
+def _numbers(rows: str, columns: Sequence[str], title: str) -> Table:
+    """An empty table of numbers below `columns`, its lines named in the first column."""
+    table = Table(rows, title=title)
+    for column in columns:
+        table.add_column(column, justify="right")
     return table
 
 
@@ -71,8 +89,10 @@ def _head(sheet: FactSheet) -> Table:
         "description": facts.description,
         "domain, task": f"{facts.domain}, {facts.task}",
         "derived": f"from {facts.parent}: {facts.derivation}" if facts.parent else "",
-        "images": f"{sheet.images}: {sheet.train} train, {sheet.validation} validation, {sheet.test} test "
-        f"(split {sheet.split_hash})",
+        "images": str(sheet.images),
+        "own split": f"{parts_line(sheet)} (split {sheet.split_hash})",
+        "folds": f"{folds_line(sheet)} (split {facts.split_hash})" if sheet.tested else "",
+        "trust": f"{facts.trusted_metric}: {facts.trusted_because}" if facts.trusted_metric else "",
         "height×width": ", ".join(f"{size} ({n})" for size, n in sheet.sizes[:5])
         + (f" and {len(sheet.sizes) - 5} other sizes" if len(sheet.sizes) > 5 else ""),
         "near-duplicates": f"{sheet.near_duplicate_images} images in {sheet.near_duplicate_groups} groups",
@@ -88,10 +108,8 @@ def _head(sheet: FactSheet) -> Table:
 
 def _class_table(sheet: FactSheet) -> Table:
     with_areas = any(entry.area_share_mean is not None for entry in sheet.classes)
-    headings = ["images", "train", "validation", "test"] + ["mean area %", "largest %"] * with_areas
-    table = Table("class", *headings, title="Classes")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    headings = ("images", *_PARTS, *("mean area %", "largest %")[: 2 * with_areas])
+    table = _numbers("class", headings, "Classes (parts of the own split)")
     for entry in sheet.classes:
         areas = [entry.area_share_mean, entry.area_share_max] if with_areas else []
         table.add_row(

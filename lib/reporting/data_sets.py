@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -22,6 +23,7 @@ from lib.datasets.images import reduced_size
 from lib.datasets.splits import seeded_order
 from lib.errors import DataSetError
 from lib.features.fact_sheet import FactSheet, members
+from lib.reporting.data_set_tables import folds_line, parts_line
 
 _AREA_PX = 420 * 420
 _SHOWN_BOXES = 25
@@ -71,29 +73,17 @@ def statistics(sheet: FactSheet) -> list[tuple[str, float]]:
 
 def example_rows(data_set: DataSet, a_row: int, seed: int = 0) -> list[ExampleRow]:
     """Up to `a_row` seeded examples of each of the first 20 classes; sets of masks get a row without defects too."""
-    rows = [
-        (f"{name} ({len(positions)} images)", positions)
-        for name, positions in (
-            (n, members(data_set, k)) for k, n in enumerate(data_set.classes[:_SHOWN_CLASSES])
-        )
-    ]
-    used = np.flatnonzero(data_set.parts != "unused")
+    used = data_set.used
+    rows = {name: members(data_set, k) for k, name in enumerate(data_set.classes[:_SHOWN_CLASSES])}
     if data_set.task == "segmentation" and data_set.mask_areas is not None:
-        clean = used[~data_set.mask_areas[used].any(axis=1)]
-        rows.append((f"no defect ({len(clean)} images)", clean))
-    if not data_set.classes:
-        rows = [(f"images ({len(used)})", used)]
-    return [
-        ExampleRow(
-            title,
-            tuple(
-                _example(data_set, int(i))
-                for i in seeded_order(data_set.files, positions, f"{seed}:examples")[:a_row]
-            ),
-        )
-        for title, positions in rows
-        if len(positions)
-    ]
+        rows["no defect"] = used[~data_set.mask_areas[used].any(axis=1)]
+    found = []
+    for name, positions in (rows or {"unlabelled": used}).items():
+        chosen = seeded_order(data_set.files, positions, f"{seed}:examples")[:a_row]
+        if len(chosen):
+            examples = tuple(_example(data_set, int(i)) for i in chosen)
+            found.append(ExampleRow(f"{name} ({len(positions)} images)", examples))
+    return found
 
 
 def draw_data_set(data_set: DataSet, sheet: FactSheet, file: Path) -> None:
@@ -105,7 +95,7 @@ def draw_data_set(data_set: DataSet, sheet: FactSheet, file: Path) -> None:
 
 
 def _drawn(data_set: DataSet, sheet: FactSheet) -> Figure:
-    width, height = _typical_size(sheet)
+    width, height = (sheet.facts.meta_features[name] for name in ("width_mean", "height_mean"))
     columns = 2 if width / height > _WIDE else 6
     rows = example_rows(data_set, columns)
     cell_height = 16 / columns * height / width
@@ -126,11 +116,6 @@ def _drawn(data_set: DataSet, sheet: FactSheet) -> Figure:
     return figure
 
 
-def _typical_size(sheet: FactSheet) -> tuple[float, float]:
-    values = sheet.facts.meta_features
-    return values["width_mean"], values["height_mean"]
-
-
 def _example(data_set: DataSet, index: int) -> Example:
     picture = Image.fromarray(data_set.read_image(index))
     size = reduced_size(picture.width, picture.height, _AREA_PX)
@@ -148,14 +133,8 @@ def _example(data_set: DataSet, index: int) -> Example:
 
 
 def _scaled(component: Component, scale: float) -> Component:
-    return Component(
-        component.class_index,
-        round(component.x * scale),
-        round(component.y * scale),
-        round(component.width * scale),
-        round(component.height * scale),
-        component.area,
-    )
+    sides = {name: round(getattr(component, name) * scale) for name in ("x", "y", "width", "height")}
+    return replace(component, **sides)
 
 
 def _draw_facts(axes: Axes, sheet: FactSheet) -> None:
@@ -164,7 +143,7 @@ def _draw_facts(axes: Axes, sheet: FactSheet) -> None:
     more = f" and {len(sheet.sizes) - 3} other sizes" if len(sheet.sizes) > 3 else ""
     lines = [
         f"{facts.domain} · {facts.task}" + (" · PROCEDURAL: drawn by a program" if facts.procedural else ""),
-        f"{sheet.images} images: {sheet.train} train, {sheet.validation} validation, {sheet.test} test",
+        f"{sheet.images} images, own split: {parts_line(sheet)}",
         f"height×width: {shown}{more}",
     ]
     if sheet.images_without_defect is not None:
@@ -172,19 +151,14 @@ def _draw_facts(axes: Axes, sheet: FactSheet) -> None:
     lines.append(f"{sheet.near_duplicate_images} near-duplicates in {sheet.near_duplicate_groups} groups")
     if sheet.facts.task == "segmentation":
         lines.append("below: masks outlined, boxes of connected pieces dotted")
-    lines.append(f"split {sheet.split_hash}")
+    if sheet.tested:
+        lines.insert(2, f"folds: {folds_line(sheet)}")
+        lines.append(textwrap.shorten(f"trust {facts.trusted_metric}: {facts.trusted_because}", 78))
     axes.set_axis_off()
-    axes.text(0, 1, facts.name, fontsize=20, fontweight="bold", va="top", transform=axes.transAxes)
-    axes.text(
-        0,
-        0.84,
-        textwrap.fill(facts.description, 72),
-        fontsize=10,
-        va="top",
-        transform=axes.transAxes,
-        color="#444444",
-    )
-    axes.text(0, 0.6, "\n".join(lines), fontsize=11, va="top", linespacing=1.5, transform=axes.transAxes)
+    place: dict[str, Any] = {"va": "top", "transform": axes.transAxes}
+    axes.text(0, 1, facts.name, fontsize=20, fontweight="bold", **place)
+    axes.text(0, 0.84, textwrap.fill(facts.description, 72), fontsize=10, color="#444444", **place)
+    axes.text(0, 0.6, "\n".join(lines), fontsize=11, linespacing=1.4, **place)
 
 
 def _draw_balance(axes: Axes, sheet: FactSheet) -> None:
@@ -223,17 +197,8 @@ def _draw_example(axes: Axes, example: Example, title: str) -> None:
         if mask.any() and not mask.all():
             axes.contour(mask, levels=[0.5], colors=[_COLOURS[k % len(_COLOURS)]], linewidths=1.1)
     for box in example.boxes:
-        axes.add_patch(
-            Rectangle(
-                (box.x - 0.5, box.y - 0.5),
-                box.width,
-                box.height,
-                fill=False,
-                linestyle=":",
-                linewidth=1.0,
-                edgecolor=_COLOURS[box.class_index % len(_COLOURS)],
-            )
-        )
+        corner, colour = (box.x - 0.5, box.y - 0.5), _COLOURS[box.class_index % len(_COLOURS)]
+        axes.add_patch(Rectangle(corner, box.width, box.height, fill=False, linestyle=":", edgecolor=colour))
 
 
 def _save(figure: Figure, file: Path) -> None:

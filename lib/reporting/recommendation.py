@@ -12,7 +12,7 @@ from rich.text import Text
 from lib.recommendation.answer import Candidate, Recommendation
 
 if TYPE_CHECKING:
-    from lib.recommendation.next_runs import RunPlan
+    from lib.performance_prediction.rows.suggest import SuggestedColumns
 
 BASIS_STYLE = {"measured": "bold white", "completed": "bold blue", "predicted": "bold cyan"}
 
@@ -31,10 +31,10 @@ def _pairs(answer: Recommendation) -> Table:
     title = f"{answer.data_set} ({answer.domain}, {answer.task}): which pair to train"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("", justify="right")
-    table.add_column("backbone × head", overflow="fold", min_width=20)
+    table.add_column("backbone × head", overflow="fold", min_width=18)
     for name in (answer.metric, "90 %\ninterval", "latency", "params", "train"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("rests on", no_wrap=True)
+    table.add_column("rests on", no_wrap=True, min_width=9)
     for candidate in answer.candidates:
         table.add_row(*_row(candidate))
     return table
@@ -43,7 +43,7 @@ def _pairs(answer: Recommendation) -> Table:
 def _row(candidate: Candidate) -> list[Text | str]:
     cost, style = candidate.cost, BASIS_STYLE[candidate.basis]
     return [
-        str(candidate.rank),
+        f"{'=' if candidate.equal and candidate.rank > 1 else ''}{candidate.rank}",
         f"{candidate.backbone}\n× {candidate.head}",
         Text(f"{candidate.quality:.3f}", style),
         f"{candidate.low:.2f}–{candidate.high:.2f}",
@@ -63,8 +63,10 @@ def _footnotes(answer: Recommendation) -> list[Text]:
         words = [c for c in answer.candidates if c.basis == basis]
         if words:
             notes.append(f"{basis}, e.g. {words[0].backbone} × {words[0].head}: {words[0].evidence}")
-    if answer.chance_quality is not None and answer.task == "classification":
-        notes.append(f"always saying the largest class would reach {answer.chance_quality:.3f}")
+    if answer.equals > 1:
+        notes.append(f"{answer.equals} pairs, those marked = among them, cannot be told from the first")
+    if answer.chance_quality is not None:
+        notes.append(f"chance: always saying the largest class would reach {answer.chance_quality:.3f}")
     return [Text(note, "dim") for note in notes]
 
 
@@ -74,25 +76,24 @@ def _count(parameters: int) -> str:
     return f"{parameters / 1e6:.1f} M"
 
 
-def plan_view(plan: RunPlan, folder: str) -> RenderableType:
+def plan_view(plan: SuggestedColumns, folder: str) -> RenderableType:
     """Runs to make next, what they are expected to bring, and the command for the first."""
     table = Table(title="run next on this data set", title_justify="left", box=None, padding=(0, 2))
     for name in ("backbone × head", "predicted", "best expected after it", "train"):
         table.add_column(name, justify="left" if name == "backbone × head" else "right")
-    for run in plan.runs:
-        time = "–" if run.training_s is None else _duration(run.training_s)
-        table.add_row(
-            f"{run.backbone} × {run.head}", f"{run.predicted:.3f}", f"{run.expected_best:.3f}", time
-        )
+    for run in plan.suggestions:
+        table.add_row(run.column, f"{run.predicted:.3f}", f"{run.expected_best:.3f}", _duration(run.cost))
     gain = (
         f"expected distance from the best pair: {plan.regret_before:.3f} now, {plan.regret_after:.3f} after these runs"
-        if plan.measured_best is not None
+        if plan.incumbent is not None
         else f"expected distance from the best pair after these runs: {plan.regret_after:.3f}"
     )
-    if not plan.runs:
+    if not plan.suggestions:
         return Text("every pair has been run on this data set")
-    first = plan.runs[0]
-    command = f"scripts/zoo.py run --dataset {folder} --backbone {first.backbone} --head {first.head}"
+    backbone, head = plan.suggestions[0].column.split(" × ")
+    finetune = " --finetune" if head.endswith(" (fine-tuned)") else ""
+    head = head.removesuffix(" (fine-tuned)")
+    command = f"scripts/zoo.py run --dataset {folder} --backbone {backbone} --head {head}{finetune}"
     return Group(table, Text(gain), Text(command, "dim"))
 
 

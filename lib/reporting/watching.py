@@ -17,6 +17,8 @@ from rich.text import Text
 from lib.benchmark.listening import Listener
 from lib.benchmark.plan import Cell, Plan
 from lib.records import EpochEntry, RunRecord
+from lib.records.schema import PRIMARY_METRIC
+from lib.reporting.leaderboard import with_error
 
 CELLS_SHOWN = 12
 
@@ -58,11 +60,13 @@ def readable_seconds(seconds: float) -> str:
 
 
 def outcome_of(record: RunRecord) -> str:
-    """`accuracy 0.9850`, or the status and the reason."""
+    """`accuracy 0.9850 ± 0.0100` on the test parts, or the status and the reason."""
     if record.status != "finished":
         return f"{record.status}: {record.reason}"
     quality = record.quality()
-    measured = "not measured" if quality is None else f"{record.metric_name} {quality:.4f}"
+    measured = "not measured"
+    if quality is not None:
+        measured = f"{record.metric_name} {with_error(quality, record.standard_error())}"
     return f"{measured}, RANDOM WEIGHTS" if record.backbone.weights_origin == "random" else measured
 
 
@@ -122,6 +126,7 @@ class LiveTable(_Clock):
         self.live = live
         self.rows: deque[tuple[str, str, str]] = deque(maxlen=CELLS_SHOWN)
         self.current = ("", "")
+        self.fold = ""
 
     def sweep_starts(self, plan: Plan) -> None:
         """Shows the empty table."""
@@ -139,11 +144,18 @@ class LiveTable(_Clock):
         self.current = (str(cell), "starts")
         self._draw()
 
+    def fold_starts(self, cell: Cell, place: int, of: int) -> None:
+        """Remembers which fold the epochs belong to."""
+        self.fold = f"fold {place} of {of}" if of > 1 else ""
+        self.current = (str(cell), self.fold or "starts")
+        self._draw()
+
     def epoch_ends(self, cell: Cell, entry: EpochEntry) -> None:
-        """Shows the epoch and its quality."""
-        quality = entry.test.get("accuracy", entry.test.get("dice"))
-        measured = "" if quality is None else f", quality {quality:.4f}"
-        self.current = (str(cell), f"epoch {entry.epoch}/{cell.recipe.epochs}{measured}")
+        """Shows the fold, the epoch and its quality on the validation part."""
+        quality = entry.validation.get(PRIMARY_METRIC[cell.data_set.task])
+        measured = "" if quality is None else f"validation {quality:.4f}"
+        steps = (self.fold, f"epoch {entry.epoch}/{cell.recipe.epochs}", measured)
+        self.current = (str(cell), ", ".join(filter(None, steps)))
         self._draw()
 
     def cell_ends(self, cell: Cell, record: RunRecord) -> None:

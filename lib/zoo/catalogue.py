@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import timm
-
 from lib.errors import CvAutomlError
 from lib.registry import unknown_name
 
@@ -76,17 +74,14 @@ METHOD_OF_NAME = (
 )
 
 
-def curated_names() -> list[str]:
-    """The networks that `all` means."""
-    return list(CURATED)
-
-
 @lru_cache(maxsize=4096)
 def require_known(name: str) -> None:
     """Raises CvAutomlError with the nearest names where timm has no such network or no such weights tag."""
+    import timm
+
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        known = list(dict.fromkeys([*curated_names(), HANDCRAFTED, *timm.list_models()]))
+        known = list(dict.fromkeys([*CURATED, HANDCRAFTED, *timm.list_models()]))
         raise CvAutomlError(unknown_name("backbone", name, known))
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
@@ -95,6 +90,8 @@ def require_known(name: str) -> None:
 
 def pretrained_config(name: str) -> dict[str, Any]:
     """timm's own facts of a network's default (or tagged) weights: input size, normalisation, hub id, classifier."""
+    import timm
+
     require_known(name)
     config = timm.get_pretrained_cfg(name)
     return config.to_dict() if config else {}
@@ -115,6 +112,8 @@ def family_of(name: str) -> str:
     architecture = name.partition(".")[0]
     if architecture in CURATED:
         return CURATED[architecture].family
+    import timm
+
     module = timm.models.model_entrypoint(architecture).__module__.rpartition(".")[2]
     return FAMILY_OF_MODULE.get(module, module)
 

@@ -6,6 +6,9 @@ import os
 import platform
 import resource
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 
 import torch
@@ -97,6 +100,26 @@ def physical_memory_bytes() -> int:
         return 8 * 10**9
 
 
+def cpu_count() -> int:
+    """Cores of the whole machine, also where this process may use fewer."""
+    return os.cpu_count() or 1
+
+
+def busy_cpu_s() -> float:
+    """Processor seconds that all processes of the machine have used, those taken by a hypervisor among them.
+
+    In steps of a hundredth of a second (`man 5 proc_stat`). Where the system does not tell (macOS), those of this process.
+    """
+    try:
+        with open("/proc/stat", encoding="ascii") as file:
+            user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(
+                int, file.readline().split()[1:9]
+            )
+    except (OSError, ValueError):
+        return time.process_time()
+    return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the error says that memory ran out, on a GPU or in the CPU's allocator."""
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
@@ -138,3 +161,14 @@ def _version_of(distribution: str) -> str:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside, torch computes on one core: batches of embeddings are too small to share, and sharing costs ten times more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

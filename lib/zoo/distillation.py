@@ -10,67 +10,49 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lib.records import Recipe
-from lib.zoo.heads.base import TrainingJob, TrainingResult
-from lib.zoo.perceptron import FeatureTensors, Objective, TrainedNetwork, trained_on_features
+from lib.zoo.dense import FittedNetwork
+from lib.zoo.jobs import TrainingJob
+from lib.zoo.perceptron import cross_entropy, fitted_perceptron
 from lib.zoo.standardisation import features_of
 
-STUDENT_OPTIONS = ("temperature", "distillation_weight")
 TEACHERS_KEPT = 16
 
 
 def distillation_loss(
-    student: Tensor,
-    teacher: Tensor,
-    labels: Tensor,
-    temperature: float,
-    weight: float,
-    smoothing: float = 0.0,
+    student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, weight: float
 ) -> Tensor:
-    """weight·T²·KL(teacher_T ‖ student_T) + (1 − weight)·cross-entropy, mean over the batch.
+    """weight·T²·KL(teacher_T ‖ student_T) + (1 − weight)·cross-entropy: (n_points, batch).
 
-    `student` and `teacher` logits (batch, n_classes), `labels` (batch,); p_T = softmax(logits / T). T² keeps the size of
-    the soft gradient when T changes (Hinton et al. 2015, arXiv:1503.02531, section 2.1).
+    `student` logits (n_points, batch, n_classes), `teacher` logits (batch, n_classes), `labels` (batch,);
+    p_T = softmax(logits / T). T² keeps the size of the soft gradient when T changes (Hinton et al. 2015,
+    arXiv:1503.02531, section 2.1).
     """
-    soft = F.kl_div(
-        F.log_softmax(student / temperature, dim=1),
-        F.log_softmax(teacher / temperature, dim=1),
-        reduction="batchmean",
-        log_target=True,
-    )
-    hard = F.cross_entropy(student, labels, label_smoothing=smoothing)
-    return weight * temperature**2 * soft + (1 - weight) * hard
+    target = F.log_softmax(teacher / temperature, dim=1).expand_as(student)
+    answer = F.log_softmax(student / temperature, dim=2)
+    soft = F.kl_div(answer, target, reduction="none", log_target=True).sum(dim=2)
+    return weight * temperature**2 * soft + (1 - weight) * cross_entropy(student, labels, labels)
 
 
-def trained_student(
+def fitted_student(
     job: TrainingJob, hidden: tuple[int, ...], teacher_hidden: tuple[int, ...]
-) -> TrainingResult:
-    """The student after its last epoch; training seconds include the teacher's, whether it was shared or not."""
-    teacher_job = replace(job, recipe=teacher_recipe(job.recipe), on_epoch=lambda entry: None)
-    teacher = TEACHERS.get(teacher_job, teacher_hidden)
-    options = job.recipe.options
+) -> FittedNetwork:
+    """The student chosen from the grid; training seconds include the teacher's, whether it was shared or not."""
+    teacher = TEACHERS.get(_teacher_job(job), teacher_hidden)
+    temperature, weight = (float(job.recipe.options[n]) for n in ("temperature", "distillation_weight"))
 
-    def objective(tensors: FeatureTensors) -> Objective:
-        def loss(logits: Tensor, rows: Tensor) -> Tensor:
-            return distillation_loss(
-                logits,
-                teacher.logits[rows],
-                tensors.labels[rows],
-                float(options["temperature"]),
-                float(options["distillation_weight"]),
-                float(options["label_smoothing"]),
-            )
+    def objective(logits: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
+        return distillation_loss(logits, teacher.logits[rows], labels, temperature, weight)
 
-        return loss
+    return fitted_perceptron(job, hidden, objective, earlier_s=teacher.training_s, notes=(teacher.note,))
 
-    student = trained_on_features(job, hidden, objective)
-    note = f"teacher mlp of the same seed: test accuracy {teacher.test_accuracy:.4f}"
-    return student.result(earlier_s=teacher.training_s, notes=(note,))
+
+def _teacher_job(job: TrainingJob) -> TrainingJob:
+    return replace(job, recipe=teacher_recipe(job.recipe), on_epoch=lambda entry: None)
 
 
 def teacher_recipe(recipe: Recipe) -> Recipe:
     """The recipe of the student's teacher: its own without what only a student needs, i.e. that of the `mlp` head."""
-    kept = {name: value for name, value in recipe.options.items() if name not in STUDENT_OPTIONS}
-    return recipe.model_copy(update={"options": kept})
+    return recipe.model_copy(update={"options": {}})
 
 
 @dataclass(frozen=True)
@@ -79,7 +61,7 @@ class Teacher:
 
     logits: Tensor
     training_s: float
-    test_accuracy: float
+    note: str
 
 
 class TeacherShelf:
@@ -89,14 +71,18 @@ class TeacherShelf:
         self._kept = kept
         self._teachers: OrderedDict[str, Teacher] = OrderedDict()
 
-    def train(self, job: TrainingJob, hidden: tuple[int, ...]) -> TrainedNetwork:
+    def train(self, job: TrainingJob, hidden: tuple[int, ...]) -> FittedNetwork:
         """Trains the job anew and shelves its answers."""
-        trained = trained_on_features(job, hidden)
-        accuracy = trained.epochs[-1].test["accuracy"]
-        self._teachers[_job_digest(job, hidden)] = Teacher(trained.logits(), trained.training_s, accuracy)
+        fitted = fitted_perceptron(job, hidden)
+        chosen = ", ".join(f"{name} {value:g}" for name, value in fitted.result.chosen.items())
+        self._teachers[_job_digest(job, hidden)] = Teacher(
+            fitted.logits(features_of(job)),
+            fitted.result.training_s,
+            f"teacher mlp of the same seed: {chosen}",
+        )
         while len(self._teachers) > self._kept:
             self._teachers.popitem(last=False)
-        return trained
+        return fitted
 
     def get(self, job: TrainingJob, hidden: tuple[int, ...]) -> Teacher:
         """The identical teacher from the shelf, else from a training of its own: the numbers are the same."""

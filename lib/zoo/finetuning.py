@@ -6,9 +6,9 @@ arXiv:2202.10054).
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +17,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
+from lib.clock import Clock
 from lib.datasets import DataSet
-from lib.errors import CvAutomlError
 from lib.records import EpochEntry
 from lib.zoo.backbones import Backbone
+from lib.zoo.dense import FittedNetwork
 from lib.zoo.devices import dtype_of
-from lib.zoo.heads.base import TrainingJob, TrainingResult
-from lib.zoo.metrics import Probabilities, final_metrics, labels_of, measured_epoch
-from lib.zoo.perceptron import seeded, trained_on_features
+from lib.zoo.jobs import TrainingJob, TrainingResult
+from lib.zoo.metrics import Judge, Probabilities, labels_of
 from lib.zoo.preprocessing import normalised_tensor, resized
-from lib.zoo.standardisation import Standardisation
+from lib.zoo.training import (
+    Indices,
+    backbone_rate,
+    freeze_batch_statistics,
+    seeded,
+    shuffled_batches,
+    trained_epochs,
+)
 
 KEPT_IMAGES_BYTES = 2 * 2**30
 LARGEST_GRADIENT = 1.0
@@ -41,7 +48,7 @@ class ResizedImages:
         self._room = KEPT_IMAGES_BYTES // (3 * self.spec.height_px * self.spec.width_px)
         self._kept: dict[int, npt.NDArray[np.uint8]] = {}
 
-    def batch(self, rows: npt.NDArray[np.int64]) -> Tensor:
+    def batch(self, rows: Indices) -> Tensor:
         """uint8 tensor (n, 3, height_px, width_px) of the files at `rows`."""
         return torch.from_numpy(np.stack([self._image(int(row)) for row in rows])).movedim(-1, 1)
 
@@ -54,31 +61,35 @@ class ResizedImages:
         return image
 
 
+Fit = Callable[[TrainingJob], FittedNetwork]
+"""Trains a head on a job's cached features."""
+
+
 @dataclass
 class TunedPair:
-    """A trainable backbone, the standardisation of its features at the start, and a head, on one device."""
+    """A trainable backbone and a head on its standardised features, on one device; `start`: how the head did before."""
 
+    job: TrainingJob
+    images: ResizedImages
     backbone: nn.Module
     mean: Tensor
     spread: Tensor
     head: nn.Sequential
-    job: TrainingJob
+    start: TrainingResult
 
     @classmethod
-    def started(cls, job: TrainingJob, images: ResizedImages, hidden: tuple[int, ...]) -> TunedPair:
+    def started(cls, job: TrainingJob, fit: Fit) -> TunedPair:
         """A fresh copy of the backbone with a head that was trained on its frozen features."""
+        images = ResizedImages(job.data_set, job.backbone)
         backbone = job.backbone.feature_module().to(job.device).requires_grad_(True)
         features = _features(backbone, job, images)
-        frozen = replace(
-            job,
-            features=features,
-            recipe=job.recipe.model_copy(update={"finetune": False}),
-            on_epoch=lambda entry: None,
+        recipe = job.recipe.model_copy(update={"finetune": False})
+        frozen = fit(replace(job, features=features, recipe=recipe, on_epoch=lambda entry: None))
+        mean, spread = (
+            torch.from_numpy(values).to(job.device) for values in (frozen.scale.mean, frozen.scale.spread)
         )
-        head = trained_on_features(frozen, hidden).network
-        scale = Standardisation.of(features[job.data_set.indices("train")])
-        mean, spread = (torch.from_numpy(values).to(job.device) for values in (scale.mean, scale.spread))
-        return cls(backbone, mean, spread, head.requires_grad_(True), job)
+        head = frozen.network.requires_grad_(True)
+        return cls(job, images, backbone, mean, spread, head, frozen.result)
 
     def logits(self, images: Tensor) -> Tensor:
         """uint8 images (n, 3, h, w) → float32 logits (n, n_classes)."""
@@ -86,13 +97,31 @@ class TunedPair:
         logits: Tensor = self.head((features - self.mean) / self.spread)
         return logits
 
-    def train_mode(self) -> None:
-        """Dropout on; batch norms keep the statistics of pretraining, which small batches would only blur."""
+    def optimizer(self) -> torch.optim.Optimizer:
+        """AdamW with the head's learning rate for the head, and the small one for the backbone."""
+        recipe = self.job.recipe
+        groups: list[dict[str, Any]] = [
+            {"params": list(self.head.parameters()), "lr": recipe.learning_rate},
+            {"params": list(self.backbone.parameters()), "lr": backbone_rate(recipe)},
+        ]
+        return torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+
+    def loss(self, rows: Indices) -> Tensor:
+        """Cross-entropy of lightly augmented images; dropout on."""
         self.head.train()
-        self.backbone.train()
-        for module in self.backbone.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
+        freeze_batch_statistics(self.backbone.train())
+        augment = augmentation(self.images.spec.height_px, self.images.spec.width_px)
+        batch = torch.stack([augment(image) for image in self.images.batch(rows)]).to(self.job.device)
+        labels = torch.from_numpy(labels_of(self.job.data_set)[rows]).to(self.job.device)
+        return F.cross_entropy(self.logits(batch), labels)
+
+    def probabilities(self, rows: Indices) -> Probabilities:
+        """Probabilities (n, n_classes) of the images at `rows`."""
+        self.backbone.eval()
+        self.head.eval()
+        with torch.inference_mode():
+            batches = [self.logits(self.images.batch(b)) for b in _split(rows, self.job.recipe.batch_size)]
+            return torch.cat(batches).double().softmax(dim=1).cpu().numpy()
 
     def answer(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Features (n, width) → probabilities (n, n_classes): the head's share of the latency."""
@@ -104,78 +133,42 @@ class TunedPair:
             return scores
 
 
-def finetuned(job: TrainingJob, hidden: tuple[int, ...]) -> TrainingResult:
+def finetuned(job: TrainingJob, fit: Fit) -> TrainingResult:
     """Fine-tunes the whole pair on lightly augmented images; the shared backbone of the job is left as it is.
 
-    Nothing is chosen on any part: the pair after the last epoch is the result. Raises CvAutomlError when training
-    diverges or an image cannot be read.
+    The head starts as `fit` chooses it on frozen features; after that nothing is chosen: the pair after the last epoch is the
+    result. Raises CvAutomlError when training diverges or an image cannot be read.
     """
-    started = time.perf_counter()
-    images = ResizedImages(job.data_set, job.backbone)
-    with seeded(job.seed, job.device):
-        pair = TunedPair.started(job, images, hidden)
-        epochs, probabilities, evaluation_s = _epochs(job, pair, images)
+    threads = job.backbone.threads
+    everything, evaluation, judge = Clock(threads), Clock(threads), Judge.of(job.data_set)
+    with everything, seeded(job.seed, job.device):
+        pair = TunedPair.started(job, fit)
+        order = np.random.default_rng(job.seed)
+        train, size = job.data_set.indices("train"), job.recipe.batch_size
+        entries: list[EpochEntry] = []
+        for epoch, loss, rate in trained_epochs(
+            pair.optimizer(),
+            job.recipe.epochs,
+            lambda: shuffled_batches(train, size, order),
+            pair.loss,
+            LARGEST_GRADIENT,
+        ):
+            with evaluation:
+                probabilities = pair.probabilities(judge.rows)
+                entries.append(judge.entry(epoch, probabilities, float(loss), rate))
+            job.on_epoch(entries[-1])
     return TrainingResult(
-        epochs=epochs,
-        final=final_metrics(job.data_set, probabilities),
+        epochs=tuple(entries),
+        validation=entries[-1].validation,
+        final=judge.final(probabilities),
         parameters=sum(parameter.numel() for parameter in pair.head.parameters()),
-        training_s=time.perf_counter() - started - evaluation_s,
-        evaluation_s=evaluation_s,
+        training_s=everything.seconds - evaluation.seconds,
+        evaluation_s=evaluation.seconds,
         predict=pair.answer,
+        chosen=pair.start.chosen,
+        grid=pair.start.grid,
+        batch_size=size,
     )
-
-
-def _epochs(
-    job: TrainingJob, pair: TunedPair, images: ResizedImages
-) -> tuple[tuple[EpochEntry, ...], Probabilities, float]:
-    recipe = job.recipe
-    parameters = [*pair.backbone.parameters(), *pair.head.parameters()]
-    rate = float(recipe.options["backbone_learning_rate"])
-    optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=recipe.weight_decay)
-    steps = recipe.epochs * -(-len(job.data_set.indices("train")) // recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
-    order = np.random.default_rng(job.seed)
-    probabilities = np.full((len(job.data_set), len(job.data_set.classes)), np.nan)
-    judged = np.flatnonzero(np.isin(job.data_set.parts, ("validation", "test")))
-    entries, evaluation_s = [], 0.0
-    for epoch in range(1, recipe.epochs + 1):
-        rate = float(schedule.get_last_lr()[0])
-        loss = _one_epoch(pair, images, optimizer, schedule, parameters, order)
-        began = time.perf_counter()
-        probabilities[judged] = _judged_probabilities(pair, images, judged)
-        entries.append(measured_epoch(job.data_set, epoch, probabilities, loss, rate))
-        evaluation_s += time.perf_counter() - began
-        job.on_epoch(entries[-1])
-    return tuple(entries), probabilities, evaluation_s
-
-
-def _one_epoch(
-    pair: TunedPair,
-    images: ResizedImages,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    parameters: list[nn.Parameter],
-    order: np.random.Generator,
-) -> float:
-    """One pass over the train part in a fresh order; returns the mean loss an image."""
-    pair.train_mode()
-    job, total = pair.job, 0.0
-    augment = augmentation(images.spec.height_px, images.spec.width_px)
-    train = order.permutation(job.data_set.indices("train"))
-    for rows in _split(train, job.recipe.batch_size):
-        batch = torch.stack([augment(image) for image in images.batch(rows)]).to(job.device)
-        labels = torch.from_numpy(labels_of(job.data_set)[rows]).to(job.device)
-        smoothing = float(job.recipe.options["label_smoothing"])
-        loss = F.cross_entropy(pair.logits(batch), labels, label_smoothing=smoothing)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, LARGEST_GRADIENT)
-        optimizer.step()
-        schedule.step()
-        total += float(loss.detach()) * len(rows)
-    if not np.isfinite(total):
-        raise CvAutomlError("fine-tuning diverged: the loss is not a number; lower finetune.learning_rate")
-    return total / len(train)
 
 
 def augmentation(height_px: int, width_px: int) -> v2.Transform:
@@ -209,16 +202,6 @@ def _features(backbone: nn.Module, job: TrainingJob, images: ResizedImages) -> n
     return features
 
 
-def _judged_probabilities(
-    pair: TunedPair, images: ResizedImages, judged: npt.NDArray[np.int64]
-) -> Probabilities:
-    pair.backbone.eval()
-    pair.head.eval()
-    with torch.inference_mode():
-        batches = [pair.logits(images.batch(rows)) for rows in _split(judged, pair.job.recipe.batch_size)]
-        return torch.cat(batches).double().softmax(dim=1).cpu().numpy()
-
-
-def _split(rows: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
+def _split(rows: Indices, size: int) -> Iterator[Indices]:
     for start in range(0, len(rows), size):
         yield rows[start : start + size]

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 
+from lib.features.texture import (
+    GREY_OF_RGB,
+    PATTERN_OF_CODE,
+    Floats,
+    co_occurrence,
+    derivatives,
+    haralick,
+    laplacian,
+    lbp_codes,
+)
 from lib.records import BackboneInfo
-from lib.zoo.backbones import Backbone, Extraction, Image, ImageSource, InputSpec, OnProgress
-from lib.zoo.reading import read_ahead
+from lib.zoo.base import Backbone, BackboneSource, Extraction, Image, ImageSource, InputSpec, OnProgress
+from lib.zoo.catalogue import HANDCRAFTED
+from lib.zoo.reading import READING_THREADS, read_ahead
 
-Floats = npt.NDArray[np.floating[Any]]
 Features = npt.NDArray[np.float32]
 
 SIZE_PX = 128
@@ -24,10 +33,8 @@ GREY_LEVELS = 8
 PERCENTILES = (5, 25, 50, 75, 95)
 LBP_RADII = (1, 2)
 COOCCURRENCE_OFFSETS = ((0, 1), (1, 0), (1, 1), (0, 4))
-# The eight neighbours in circular order, so that changes around the circle can be counted.
-CIRCLE = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 
-VERSION = "1"
+VERSION = "2"
 READ_AHEAD = 64
 
 
@@ -41,15 +48,15 @@ def describe_image(image: Image) -> Features:
         PillowImage.fromarray(image).resize((SIZE_PX, SIZE_PX), PillowImage.Resampling.BILINEAR)
     )
     colours = small.astype(np.float32) / 255
-    grey = colours @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    horizontal, vertical = _gradients(grey)
-    parts = (
+    grey = colours @ GREY_OF_RGB
+    across, down = derivatives(grey)
+    parts: tuple[npt.ArrayLike, ...] = (
         _colour(colours),
         _intensity(grey),
-        _edges(grey, np.hypot(horizontal, vertical)),
-        orientation_histograms(horizontal, vertical),
+        _edges(grey, np.hypot(across, down)),
+        orientation_histograms(across, down),
         *(lbp_histogram(grey, radius) for radius in LBP_RADII),
-        *(cooccurrence_statistics(grey, offset) for offset in COOCCURRENCE_OFFSETS),
+        *(haralick(co_occurrence(grey, GREY_LEVELS, offset)) for offset in COOCCURRENCE_OFFSETS),
         _layout(grey),
     )
     return np.concatenate(parts).astype(np.float32)
@@ -78,21 +85,15 @@ def _intensity(grey: Floats) -> Floats:
     )
 
 
-def _gradients(grey: Floats) -> tuple[Floats, Floats]:
-    return np.gradient(grey, axis=1), np.gradient(grey, axis=0)
-
-
 def _edges(grey: Floats, magnitude: Floats) -> Floats:
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
-    return np.array(
-        [magnitude.mean(), magnitude.std(), *np.percentile(magnitude, (50, 90, 99)), laplacian.std()]
-    )
+    strong = np.percentile(magnitude, (50, 90, 99))
+    return np.array([magnitude.mean(), magnitude.std(), *strong, laplacian(grey).std()])
 
 
-def orientation_histograms(horizontal: Floats, vertical: Floats) -> Floats:
+def orientation_histograms(across: Floats, down: Floats) -> Floats:
     """Unsigned gradient directions (8 bins over 180°), weighted by strength, in each of 4 x 4 cells; each cell of norm 1."""
-    magnitude = np.hypot(horizontal, vertical)
-    angle = np.mod(np.arctan2(vertical, horizontal), np.pi)
+    magnitude = np.hypot(across, down)
+    angle = np.mod(np.arctan2(down, across), np.pi)
     direction = np.minimum((angle / np.pi * ORIENTATIONS).astype(int), ORIENTATIONS - 1)
     rows, columns = (np.arange(n) * GRID // n for n in magnitude.shape)
     cell = rows[:, None] * GRID + columns[None, :]
@@ -107,44 +108,8 @@ def orientation_histograms(horizontal: Floats, vertical: Floats) -> Floats:
 
 def lbp_histogram(grey: Floats, radius: int) -> Floats:
     """Shares of the 10 rotation-invariant uniform patterns: 0–8 brighter neighbours in one arc, and all others (bin 9)."""
-    inner = grey[radius:-radius, radius:-radius]
-    height, width = grey.shape
-    brighter = np.stack(
-        [
-            grey[
-                radius * (1 + dy) : height - radius * (1 - dy), radius * (1 + dx) : width - radius * (1 - dx)
-            ]
-            >= inner
-            for dy, dx in CIRCLE
-        ]
-    )
-    changes = (brighter != np.roll(brighter, 1, axis=0)).sum(0)
-    pattern = np.where(changes <= 2, brighter.sum(0), 9)
-    return np.bincount(pattern.ravel(), minlength=10) / pattern.size
-
-
-def cooccurrence_statistics(grey: Floats, offset: tuple[int, int]) -> Floats:
-    """Contrast, homogeneity, energy and correlation of pairs of 8 grey levels at an offset (rows, columns)."""
-    levels = np.minimum((grey * GREY_LEVELS).astype(int), GREY_LEVELS - 1)
-    down, right = offset
-    first = levels[: levels.shape[0] - down, : levels.shape[1] - right]
-    second = levels[down:, right:]
-    counts = np.bincount((first * GREY_LEVELS + second).ravel(), minlength=GREY_LEVELS**2)
-    pairs = (counts / counts.sum()).reshape(GREY_LEVELS, GREY_LEVELS)
-    i, j = np.indices(pairs.shape)
-    mean_i, mean_j = (pairs * i).sum(), (pairs * j).sum()
-    spread = np.sqrt((pairs * (i - mean_i) ** 2).sum() * (pairs * (j - mean_j) ** 2).sum())
-    covariance = (pairs * (i - mean_i) * (j - mean_j)).sum()
-    # A flat patch has no spread: its pixels agree perfectly.
-    correlation = covariance / spread if spread > 1e-12 else 1.0
-    return np.array(
-        [
-            (pairs * (i - j) ** 2).sum(),
-            (pairs / (1 + np.abs(i - j))).sum(),
-            np.sqrt((pairs**2).sum()),
-            correlation,
-        ]
-    )
+    patterns = PATTERN_OF_CODE[lbp_codes(grey, radius)]
+    return np.bincount(patterns.ravel(), minlength=10) / patterns.size
 
 
 def _layout(grey: Floats) -> Floats:
@@ -160,8 +125,10 @@ def _describe_source(source: ImageSource) -> Features:
 
 WIDTH = len(describe_image(np.zeros((8, 8, 3), np.uint8)))
 
+INPUT = InputSpec(SIZE_PX, SIZE_PX, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bilinear", 1.0)
+
 INFO = BackboneInfo(
-    name="handcrafted",
+    name=HANDCRAFTED,
     family="handcrafted",
     parameters=0,
     embedding_width=WIDTH,
@@ -171,6 +138,7 @@ INFO = BackboneInfo(
     pretraining_method="none",
     weights_origin="none",
     weights_hash=f"handcrafted-{VERSION}",
+    input_hash=INPUT.digest(),
 )
 
 
@@ -178,8 +146,9 @@ class HandcraftedBackbone(Backbone):
     """Statistics in place of a network."""
 
     info = INFO
-    input = InputSpec(SIZE_PX, SIZE_PX, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bilinear", 1.0)
-    cache_key = f"handcrafted {VERSION}"
+    input = INPUT
+    cache_key = shape = f"handcrafted {VERSION}"
+    threads = READING_THREADS
 
     def extract(self, images: Iterable[ImageSource], on_progress: OnProgress | None = None) -> Extraction:
         """Statistics of each image: float32 array (n, WIDTH)."""
@@ -189,3 +158,8 @@ class HandcraftedBackbone(Backbone):
             if on_progress:
                 on_progress(len(rows))
         return Extraction(np.stack(rows) if rows else np.empty((0, WIDTH), np.float32))
+
+
+SOURCE = BackboneSource(
+    open=lambda name, settings: HandcraftedBackbone(), describe=lambda name, settings: INFO
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
@@ -9,6 +11,7 @@ from scipy.stats import rankdata
 from lib.datasets.base import DataSet
 from lib.errors import CvAutomlError
 from lib.records import EpochEntry, FinalMetrics
+from lib.zoo.standard_errors import standard_errors
 
 Labels = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float64]
@@ -17,12 +20,12 @@ CALIBRATION_BINS = 15
 SMALLEST_PROBABILITY = 1e-15
 
 
-def classification_metrics(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
-    """Every metric of one part, as scikit-learn defines them.
+def ranking_metrics(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
+    """What pairs can be ranked by, as scikit-learn defines it; measured after every epoch.
 
     `labels` (n,) of class indices, `probabilities` (n, n_classes) with rows that add up to 1. Returns accuracy,
-    balanced_accuracy (over the classes present), macro_f1 (over the classes present or answered), log_loss, ece and,
-    where at least one class is both present and absent, auroc. Empty for an empty part.
+    balanced_accuracy (over the classes present), macro_f1 (over the classes present or answered) and, where at least one
+    class is both present and absent, auroc. Empty for an empty part.
     Raises CvAutomlError when a probability is not a number: the training diverged.
     """
     if len(labels) == 0:
@@ -34,11 +37,20 @@ def classification_metrics(labels: Labels, probabilities: Probabilities) -> dict
         "accuracy": float(np.trace(confusion) / len(labels)),
         "balanced_accuracy": _balanced_accuracy(confusion),
         "macro_f1": _macro_f1(confusion),
-        "log_loss": _log_loss(labels, probabilities),
-        "ece": expected_calibration_error(labels, probabilities),
     }
     area = one_versus_rest_auroc(labels, probabilities)
     return measured if area is None else {**measured, "auroc": area}
+
+
+def classification_metrics(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
+    """The metrics that rank, and how far the probabilities can be believed: log_loss and ece. Empty for an empty part."""
+    if len(labels) == 0:
+        return {}
+    return {
+        **ranking_metrics(labels, probabilities),
+        "log_loss": _log_loss(labels, probabilities),
+        "ece": expected_calibration_error(labels, probabilities),
+    }
 
 
 def confusion_matrix(labels: Labels, probabilities: Probabilities) -> npt.NDArray[np.int64]:
@@ -110,39 +122,53 @@ def per_class_metrics(
     }
 
 
-def measured_epoch(
-    data_set: DataSet,
-    epoch: int,
-    probabilities: Probabilities,
-    train_loss: float | None = None,
-    learning_rate: float | None = None,
-) -> EpochEntry:
-    """The entry of one epoch; `probabilities` (n_files, n_classes) in the order of `data_set.files`."""
-    return EpochEntry(
-        epoch=epoch,
-        train_loss=train_loss,
-        learning_rate=learning_rate,
-        validation=part_metrics(data_set, "validation", probabilities),
-        test=part_metrics(data_set, "test", probabilities),
-    )
+@dataclass(frozen=True)
+class Judge:
+    """Who judges a fold: `rows` (n,) of the validation and test parts, their `labels` (n,), and which of them `is_test` (n,).
 
+    Probabilities are given as (n, n_classes) in the order of `rows`.
+    """
 
-def part_metrics(data_set: DataSet, part: str, probabilities: Probabilities) -> dict[str, float]:
-    """Metrics of one part out of probabilities of all files; empty for an empty part."""
-    rows = np.flatnonzero(data_set.parts == part)
-    return classification_metrics(labels_of(data_set)[rows], probabilities[rows])
+    rows: npt.NDArray[np.int64]
+    labels: Labels
+    is_test: npt.NDArray[np.bool_]
+    classes: tuple[str, ...]
 
+    @classmethod
+    def of(cls, data_set: DataSet) -> Judge:
+        """The judge of a data set with one fold's parts."""
+        rows = np.flatnonzero(np.isin(data_set.parts, ("validation", "test")))
+        return cls(rows, labels_of(data_set)[rows], data_set.parts[rows] == "test", data_set.classes)
 
-def final_metrics(data_set: DataSet, probabilities: Probabilities) -> FinalMetrics:
-    """Metrics, metrics a class and the confusion matrix of the test part."""
-    rows = data_set.indices("test")
-    labels = labels_of(data_set)[rows]
-    confusion = confusion_matrix(labels, probabilities[rows])
-    return FinalMetrics(
-        metrics=classification_metrics(labels, probabilities[rows]),
-        per_class=per_class_metrics(confusion, data_set.classes),
-        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
-    )
+    def entry(
+        self,
+        epoch: int,
+        probabilities: Probabilities,
+        train_loss: float | None = None,
+        learning_rate: float | None = None,
+    ) -> EpochEntry:
+        """The entry of one epoch."""
+        validation, test = (
+            ranking_metrics(self.labels[rows], probabilities[rows]) for rows in (~self.is_test, self.is_test)
+        )
+        return EpochEntry(
+            epoch=epoch,
+            train_loss=train_loss,
+            learning_rate=learning_rate,
+            validation=validation,
+            test=test,
+        )
+
+    def final(self, probabilities: Probabilities) -> FinalMetrics:
+        """Metrics with their standard errors, metrics a class and the confusion matrix of the test part."""
+        labels, probabilities = self.labels[self.is_test], probabilities[self.is_test]
+        confusion = confusion_matrix(labels, probabilities)
+        return FinalMetrics(
+            metrics=classification_metrics(labels, probabilities),
+            standard_error=standard_errors(labels, probabilities),
+            per_class=per_class_metrics(confusion, self.classes),
+            confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        )
 
 
 def labels_of(data_set: DataSet) -> Labels:

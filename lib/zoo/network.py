@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
+import hashlib
 import itertools
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,30 +17,37 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lib.config import Settings
 from lib.records import BackboneInfo
-from lib.zoo.backbones import Backbone, Extraction, Image, ImageSource, InputSpec, OnProgress
+from lib.zoo.base import Backbone, Extraction, Image, ImageSource, InputSpec, OnProgress
 from lib.zoo.catalogue import entry_of, pretrained_config
 from lib.zoo.devices import (
     choose_device,
     choose_precision,
+    device_name,
     dtype_of,
     free_memory,
     is_out_of_memory,
     set_threads,
 )
+from lib.zoo.inference_form import inference_form
+from lib.zoo.loading import create_network, untrained_network
 from lib.zoo.preprocessing import normalised_tensor, resized
 from lib.zoo.reading import read_ahead
-from lib.zoo.weights import Weights, WeightsCard, create_network
+from lib.zoo.weights import Weights, WeightsCard
 
 BATCH_SIZE = {"cpu": 32, "mps": 64, "cuda": 256}
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a network is, whatever its weights. `flops`: multiply-accumulates of one image."""
+    """What a network is in its inference form, whatever its weights. `flops`: multiply-accumulates of one image.
+
+    `shape`: hash of its layers and input size: networks of one shape compute the same with other numbers.
+    """
 
     parameters: int
     embedding_width: int
     flops: float
+    shape: str
 
 
 class NetworkBackbone(Backbone):
@@ -54,22 +60,29 @@ class NetworkBackbone(Backbone):
         set_threads(settings.threads)
         self.input = input_spec(name, weights.card)
         self.info = network_info(name, weights)
-        self.cache_key = f"{name} {weights.hash} {self.input.digest()} {self.precision}"
+        self.device_name = device_name(self.device)
+        self.shape = architecture(name, weights).shape
+        self.cache_key = f"{name} {weights.hash} {self.input.digest()} {self.precision} inference form"
         self.batch_size = BATCH_SIZE[self.device.type]
-        self._module: torch.nn.Module | None = None
-        self._working_copy: torch.nn.Module | None = None
-
-    @property
-    def module(self) -> torch.nn.Module:
-        """The network with its weights, float32, frozen, on the device. Shared: `feature_module` gives one to train."""
-        if self._module is None:
-            self._module = self.feature_module().requires_grad_(False)
-        return self._module
+        self.threads = torch.get_num_threads() if self.device.type == "cpu" else 0
 
     def feature_module(self, **model_kwargs: Any) -> torch.nn.Module:
-        """A fresh, trainable copy with its weights on the device, in evaluation mode."""
-        kwargs = _size_kwargs(self.info.name, self.input.height_px) | model_kwargs
-        network = create_network(self.info.name, self.weights, **kwargs)
+        """A fresh, trainable copy with its weights on the device, in evaluation mode, as it was pretrained."""
+        return self._placed(self._created(**model_kwargs))
+
+    @cached_property
+    def _network(self) -> torch.nn.Module:
+        # Weights in bf16 as well: under autocast they would be converted anew in every batch.
+        example = torch.zeros(1, 3, self.input.height_px, self.input.width_px)
+        form = inference_form(self._created(), example).requires_grad_(False)
+        return self._placed(form).to(dtype_of(self.precision))
+
+    def _created(self, **model_kwargs: Any) -> torch.nn.Module:
+        timm_name = self.weights.card.timm_name(self.info.name)
+        kwargs = _size_kwargs(timm_name, self.input.height_px) | model_kwargs
+        return create_network(self.info.name, self.weights, **kwargs)
+
+    def _placed(self, network: torch.nn.Module) -> torch.nn.Module:
         return network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def extract(self, images: Iterable[ImageSource], on_progress: OnProgress | None = None) -> Extraction:
@@ -87,22 +100,12 @@ class NetworkBackbone(Backbone):
 
     def forward_batch(self, batch: Image) -> npt.NDArray[np.float32]:
         """uint8 images (n, height_px, width_px, 3), already resized → float32 features (n, embedding_width)."""
-        network = self._working_network()
         with torch.inference_mode():
             images = normalised_tensor(torch.from_numpy(batch).to(self.device), self.input)
-            return network(images.to(dtype_of(self.precision))).float().cpu().numpy()
+            return self._network(images.to(dtype_of(self.precision))).float().cpu().numpy()
 
     def _read(self, source: ImageSource) -> Image:
         return resized(source() if callable(source) else source, self.input)
-
-    def _working_network(self) -> torch.nn.Module:
-        # Weights in bf16 as well: under autocast they would be converted anew in every batch.
-        if self._working_copy is None:
-            whole = self.module
-            self._working_copy = (
-                whole if self.precision == "fp32" else copy.deepcopy(whole).to(torch.bfloat16)
-            )
-        return self._working_copy
 
     def _forward_halving(self, batch: list[Image], notes: list[str]) -> npt.NDArray[np.float32]:
         try:
@@ -125,8 +128,11 @@ def _batches(images: Iterator[Image], size: int) -> Iterator[list[Image]]:
 
 def input_spec(name: str, card: WeightsCard) -> InputSpec:
     """The input of a network: the card's word first, then the catalogue's, then timm's."""
-    config = pretrained_config(name)
-    size = card.input_size_px or entry_of(name).input_size_px or config.get("input_size", (3, 224, 224))[-1]
+    timm_name = card.timm_name(name)
+    config = pretrained_config(timm_name)
+    size = (
+        card.input_size_px or entry_of(timm_name).input_size_px or config.get("input_size", (3, 224, 224))[-1]
+    )
     return InputSpec(
         height_px=size,
         width_px=size,
@@ -139,39 +145,52 @@ def input_spec(name: str, card: WeightsCard) -> InputSpec:
 
 def network_info(name: str, weights: Weights) -> BackboneInfo:
     """The facts of a network that a record keeps; nothing is loaded for them."""
-    size = input_spec(name, weights.card).height_px
-    architecture = _architecture(name, size, json.dumps(weights.card.model_kwargs, sort_keys=True))
-    entry = entry_of(name)
+    spec = input_spec(name, weights.card)
+    found = architecture(name, weights)
+    entry = entry_of(weights.card.timm_name(name))
     is_random = weights.origin == "random"
     return BackboneInfo(
         name=name,
         family=entry.family,
-        parameters=architecture.parameters,
-        embedding_width=architecture.embedding_width,
-        input_size_px=size,
-        flops=architecture.flops,
+        parameters=found.parameters,
+        embedding_width=found.embedding_width,
+        input_size_px=spec.height_px,
+        flops=found.flops,
         pretraining_data="none" if is_random else weights.card.pretraining or entry.pretraining_data,
         pretraining_method="random weights" if is_random else entry.pretraining_method,
         weights_origin=weights.origin,
         weights_hash=weights.hash,
+        input_hash=spec.digest(),
     )
 
 
+def architecture(name: str, weights: Weights) -> Architecture:
+    """What the network is; found without its weights."""
+    size = input_spec(name, weights.card).height_px
+    return _architecture(name, size, weights.card.model_dump_json())
+
+
 @lru_cache(maxsize=512)
-def _architecture(name: str, size: int, model_kwargs: str) -> Architecture:
+def _architecture(name: str, size: int, card_json: str) -> Architecture:
     # On the meta device tensors have shapes and no values: a network of any size costs a fraction of a second.
-    kwargs = _size_kwargs(name, size) | json.loads(model_kwargs)
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        network = timm.create_model(name, pretrained=False, num_classes=0, **kwargs).eval()
-        features = network(torch.zeros(1, 3, size, size))
-    # The counter takes a multiply-accumulate for two operations.
+    card = WeightsCard.model_validate_json(card_json)
+    kwargs = _size_kwargs(card.timm_name(name), size)
+    with torch.device("meta"):
+        image = torch.zeros(1, 3, size, size)
+        network = inference_form(untrained_network(name, card, **kwargs), image)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            features = network(image)
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Architecture(parameters, int(features.shape[1]), counter.get_total_flops() / 2)
+    shape = hashlib.sha256(f"{network} {parameters} {size} {counter.get_total_flops()}".encode()).hexdigest()
+    # The counter takes a multiply-accumulate for two operations.
+    return Architecture(parameters, int(features.shape[1]), counter.get_total_flops() / 2, shape[:16])
 
 
 @lru_cache(maxsize=512)
 def has_feature_maps(name: str, size: int) -> bool:
-    """Whether timm shows the feature maps inside this network, which decoders need."""
+    """Whether timm shows the feature maps inside this network, which decoders need; not of one that timm does not know."""
+    if not timm.is_model(name):
+        return False
     with torch.device("meta"):
         network = timm.create_model(name, pretrained=False, num_classes=0, **_size_kwargs(name, size))
     return hasattr(network, "forward_intermediates") and bool(getattr(network, "feature_info", None))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from PIL import Image as PillowImage
 
-if TYPE_CHECKING:
-    from lib.zoo.backbones import Image, InputSpec
+from lib.zoo.base import Image, InputSpec
 
 RESAMPLING = {
     "nearest": PillowImage.Resampling.NEAREST,
@@ -29,13 +26,11 @@ def resized(image: Image, spec: InputSpec) -> Image:
     return np.asarray(PillowImage.fromarray(image).resize((spec.width_px, spec.height_px), method))
 
 
-def normalised(images: Image, spec: InputSpec) -> torch.Tensor:
-    """uint8 (h, w, 3) or (n, h, w, 3) → float32 (3, h, w) or (n, 3, h, w): values / 255, minus mean, over std."""
-    return normalised_tensor(torch.from_numpy(np.array(images)), spec)
-
-
 def normalised_tensor(images: torch.Tensor, spec: InputSpec) -> torch.Tensor:
-    """As `normalised`, for a tensor on any device; the result is a channels-last view, which convolutions prefer."""
+    """uint8 (h, w, 3) or (n, h, w, 3) on any device → float32 (3, h, w) or (n, 3, h, w): values / 255, minus mean, over std.
+
+    The result is a channels-last view, which convolutions prefer.
+    """
     scale = 255.0 * torch.tensor(spec.std, device=images.device)
     shift = torch.tensor(spec.mean, device=images.device) / torch.tensor(spec.std, device=images.device)
     return (images.to(torch.float32) / scale - shift).movedim(-1, -3)

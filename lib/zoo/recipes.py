@@ -7,6 +7,14 @@ from lib.records import Recipe
 from lib.records.schema import Task
 from lib.zoo.heads.base import HEADS
 
+WITHOUT_STEPS = {
+    "batch_size": 0,
+    "learning_rate": 0.0,
+    "weight_decay": 0.0,
+    "optimizer": "none",
+    "schedule": "none",
+}
+
 
 def recipe_for(
     head: str,
@@ -35,18 +43,14 @@ def recipe_for(
         image_height_px=settings.segmentation.image_height_px if task == "segmentation" else 0,
         image_width_px=settings.segmentation.image_width_px if task == "segmentation" else 0,
         options=part.options(settings),
+        grid=part.grid(settings),
     )
-    if not part.uses_gradient:
-        return recipe.model_copy(
-            update={
-                "batch_size": 0,
-                "learning_rate": 0.0,
-                "weight_decay": 0.0,
-                "optimizer": "none",
-                "schedule": "none",
-            }
-        )
-    return _finetuned(recipe, settings) if finetune else recipe
+    if finetune:
+        return _finetuned(recipe, settings)
+    without = {} if part.uses_gradient else WITHOUT_STEPS
+    # What the grid decides is not decided by the recipe as well.
+    tried = dict.fromkeys(recipe.grid.keys() & {"learning_rate", "weight_decay"}, 0.0)
+    return recipe.model_copy(update={**without, **tried})
 
 
 def _finetuned(recipe: Recipe, settings: Settings) -> Recipe:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lib.errors import CvAutomlError
 
 if TYPE_CHECKING:
-    from lib.zoo.heads.base import TrainingJob
+    from lib.zoo.jobs import TrainingJob
 
 Floats = npt.NDArray[np.float32]
 

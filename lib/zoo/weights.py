@@ -1,4 +1,4 @@
-"""Pretrained weights: weights_dir → Hugging Face cache → hub → a clear error; loaded whole or not at all."""
+"""Where pretrained weights are: weights_dir → Hugging Face cache → hub → a clear error."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from pydantic import Field, ValidationError, model_validator
 
 from lib.config import Settings
-from lib.errors import WeightsError
+from lib.errors import CvAutomlError, WeightsError
+from lib.frozen import Frozen
 from lib.records.schema import WeightsOrigin
-from lib.zoo.catalogue import pretrained_config
+from lib.zoo.catalogue import pretrained_config, require_known
 
 RANDOM_SEED = 0
 HASH_LENGTH = 16
@@ -30,10 +28,12 @@ HUB_TIMEOUT_S = 2.0
 HUB_FILE = "model.safetensors"
 
 
-class WeightsCard(BaseModel):
-    """`<name>.yaml` beside `<name>.safetensors`: what the weights expect. A field left out keeps timm's own value."""
+class WeightsCard(Frozen):
+    """`<name>.yaml` beside `<name>.safetensors`: what the weights expect. A field left out keeps timm's own value.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    A network of a name that timm does not know is timm's `architecture` cut behind its `feature_map` (a number as in timm's
+    `out_indices`): the average of that map is its embedding.
+    """
 
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
@@ -41,14 +41,30 @@ class WeightsCard(BaseModel):
     interpolation: str | None = Field(None, pattern="^(nearest|bilinear|bicubic|box|hamming|lanczos)$")
     input_size_px: int | None = Field(None, ge=16)
     classifier: bool | None = None
+    architecture: str | None = None
+    feature_map: int | None = Field(None, ge=0)
     model_kwargs: dict[str, Any] = {}
     pretraining: str | None = None
     source: str | None = None
     licence: str | None = None
 
+    @model_validator(mode="after")
+    def _cut_somewhere(self) -> WeightsCard:
+        if (self.architecture is None) != (self.feature_map is None):
+            raise ValueError(
+                "architecture and feature_map go together: a network, and the map behind which it is cut"
+            )
+        return self
+
+    def timm_name(self, name: str) -> str:
+        """What timm calls the network that is called `name` here."""
+        return self.architecture or name
+
     def digest(self) -> str:
         """Hash of the fields that change what the network computes."""
-        deciding = self.model_dump(mode="json", exclude={"pretraining", "source", "licence", "classifier"})
+        silent = {"pretraining", "source", "licence", "classifier"}
+        whole = {"architecture", "feature_map"} if self.architecture is None else set()
+        deciding = self.model_dump(mode="json", exclude=silent | whole)
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:6]
 
 
@@ -72,30 +88,51 @@ def find_weights(name: str, settings: Settings, download: bool = True) -> Weight
     With `download=False` a hub file is only asked for its hash. Raises WeightsError that names the three ways out
     where nothing is found, and where a file or card is broken.
     """
+    card = _card_of(name, settings.weights_dir)
+    _require_network(name, card)
     if settings.weights == "random":
-        return random_weights(name)
-    return _from_folder(name, settings.weights_dir) or _from_cache(name) or (_from_hub(name, download))
+        return random_weights(name, card)
+    return _from_folder(name, settings.weights_dir, card) or _from_cache(name) or _from_hub(name, download)
 
 
-def random_weights(name: str) -> Weights:
-    """Weights of timm's own initialisation under a fixed seed: for exercising code, never called pretrained."""
+def _require_network(name: str, card: WeightsCard) -> None:
+    try:
+        require_known(card.timm_name(name))
+    except CvAutomlError as error:
+        raise CvAutomlError(
+            f"{error} A network cut from timm's needs a card {name}.yaml in weights_dir"
+        ) from error
+
+
+def random_weights(name: str, card: WeightsCard | None = None) -> Weights:
+    """Weights of timm's own initialisation under a fixed seed: for exercising code, never called pretrained.
+
+    Of a card only the cut counts: all else is what trained weights expect.
+    """
     digest = hashlib.sha256(f"{name} seed={RANDOM_SEED}".encode()).hexdigest()[:8]
-    return Weights("random", f"random-{digest}")
+    cut = card.model_dump(include={"architecture", "feature_map"}) if card else {}
+    return Weights("random", f"random-{digest}", card=WeightsCard(**cut))
 
 
-def _from_folder(name: str, folder: Path | None) -> Weights | None:
+def _card_of(name: str, folder: Path | None) -> WeightsCard:
+    path = folder / f"{name}.yaml" if folder else None
+    return read_card(path) if path and path.is_file() else WeightsCard()
+
+
+def _from_folder(name: str, folder: Path | None, card: WeightsCard) -> Weights | None:
     if folder is None:
         return None
     if not folder.is_dir():
         raise WeightsError(f"weights_dir {folder} is no folder: correct it, or set it to null to use the hub")
     path = folder / f"{name}.safetensors"
-    if not path.is_file():
-        return None
-    card_path = path.with_suffix("").with_name(f"{name}.yaml")
-    if not card_path.is_file():
-        return Weights("weights_dir", file_hash(path), path)
-    card = read_card(card_path)
-    return Weights("weights_dir", f"{file_hash(path)}-{card.digest()}", path, card)
+    if path.is_file():
+        carded = f"-{card.digest()}" if (folder / f"{name}.yaml").is_file() else ""
+        return Weights("weights_dir", file_hash(path) + carded, path, card)
+    if card.architecture:
+        raise WeightsError(
+            f"{folder} holds {name}.yaml and no {name}.safetensors: a cut network is nowhere else"
+        )
+    return None
 
 
 def read_card(path: Path) -> WeightsCard:
@@ -138,7 +175,7 @@ def _from_hub(name: str, download: bool) -> Weights:
         # The hub's etag of a large file is its SHA-256.
         return Weights("hub", str(metadata.etag or "")[:HASH_LENGTH])
     except Exception as error:  # the hub client raises errors of four libraries; each means "not from there"
-        raise _not_found(name, f"the hub answered: {_first_line(error)}") from error
+        raise _not_found(name, f"the hub answered: {first_line(error)}") from error
 
 
 def _hub_place(name: str) -> tuple[str | None, str]:
@@ -197,63 +234,7 @@ def _file_hash(path: Path, size: int, modified_ns: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:HASH_LENGTH]
 
 
-def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a safetensors file, floating ones as float32; raises WeightsError where it is cut off or no such file."""
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(
-            f"{path} is no whole safetensors file ({_first_line(error)}): fetch it again"
-        ) from error
-    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
-
-
-def create_network(name: str, weights: Weights, **model_kwargs: Any) -> torch.nn.Module:
-    """timm's network without its classifier, in evaluation mode, with exactly the weights given.
-
-    Raises WeightsError with the first keys that do not fit; nothing is ever loaded in part, the classifier apart.
-    """
-    import timm
-
-    kwargs = {"num_classes": 0, **weights.card.model_kwargs, **model_kwargs}
-    if weights.path is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(RANDOM_SEED)
-            return timm.create_model(name, pretrained=False, **kwargs).eval()
-    # timm loads strictly when neither a classifier nor a number of classes is named, after its own renaming of keys.
-    overlay = {
-        "state_dict": _without_classifier(read_state(weights.path), name),
-        "classifier": None,
-        "num_classes": 0,
-        "custom_load": False,
-    }
-    try:
-        network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **kwargs)
-    except (RuntimeError, KeyError) as error:
-        raise WeightsError(f"{weights.path} does not fit '{name}': {_first_misfits(error)}") from error
-    # timm keeps what it was given: the state would be held in memory, and copied with the network, for nothing.
-    vars(network)["pretrained_cfg"].pop("state_dict", None)
-    return network.eval()
-
-
-def _without_classifier(state: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
-    classifiers = pretrained_config(name).get("classifier") or ()
-    names = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers)
-    dropped = {f"{classifier}.{part}" for classifier in names for part in ("weight", "bias")}
-    return {key: value for key, value in state.items() if key not in dropped}
-
-
-def _first_misfits(error: Exception, shown: int = 3) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    misfits: list[str] = []
-    for line in lines[1:] or lines:
-        head, _, keys = line.partition(": ")
-        names = keys.split(", ")
-        more = f" and {len(names) - shown} more" if len(names) > shown else ""
-        misfits.append(f"{head}: {', '.join(names[:shown])}{more}" if keys else line)
-    return "; ".join(misfits[:shown])
-
-
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:200]

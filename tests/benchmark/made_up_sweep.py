@@ -10,6 +10,7 @@ from PIL import Image
 
 from lib.benchmark.prepare import PreparedSweep, prepared
 from lib.benchmark.selection import Request
+from lib.benchmark.sweep import Ordering, Sweep, run_sweep
 from lib.config import Settings
 from lib.zoo.heads import HEADS, Head, TrainingJob, TrainingResult
 
@@ -46,6 +47,13 @@ def request(data_set: Path | str, **values: Any) -> Request:
 def ready(data_set: Path | str, settings: Settings, **values: Any) -> PreparedSweep:
     """A sweep that only has to be run."""
     return prepared(request(data_set, **values), settings)
+
+
+def swept(
+    sweep: PreparedSweep, settings: Settings, listener: Any = None, ordering: Ordering | None = None
+) -> Sweep:
+    """What comes of running a prepared sweep."""
+    return run_sweep(sweep.plan, sweep.data_sets, settings, listener, ordering)
 
 
 def add_head(monkeypatch: Any, name: str, train: Any) -> None:

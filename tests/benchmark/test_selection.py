@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lib.benchmark.selection import names_of, select
+from lib.benchmark.selection import select
 from lib.errors import CvAutomlError
 from tests.benchmark.made_up_sweep import request, write_tiny_set
-
-
-def test_lists_may_be_comma_separated_and_repeated_and_count_once():
-    assert names_of(("a,b", "c", " a , d ,")) == ["a", "b", "c", "d"]
-
-
-def test_an_existing_path_with_a_comma_stays_whole(tmp_path):
-    folder = tmp_path / "steel, hot rolled"
-    folder.mkdir()
-    assert names_of((str(folder),)) == [str(folder)]
 
 
 def test_all_wrong_names_are_told_at_once(settings):
@@ -41,7 +31,7 @@ def test_all_without_any_data_set_is_a_sentence(settings):
 
 
 def test_the_same_data_set_named_twice_counts_once(tiny_set, settings):
-    selection = select(request("tiny", data_sets=("tiny", "tiny,tiny")), settings)
+    selection = select(request("tiny", data_sets=("tiny", "tiny")), settings)
     assert len(selection.data_sets) == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
-from lib.benchmark.estimates import Rates
+from lib.benchmark.estimates import Estimates
 from lib.benchmark.plan import plan_cells
 from lib.records import EpochEntry
 from lib.reporting.watching import LiveTable, PlainLines, TimeLeft, readable_seconds, watching
@@ -17,7 +17,7 @@ from tests.zoo.made_up import made_up_backbone_info
 
 
 def two_cells():
-    return plan_cells([cell(seed=0), cell(seed=1)], lambda one: None, Rates())
+    return plan_cells([cell(seed=0), cell(seed=1)], lambda one: None, Estimates())
 
 
 def test_time_left_is_corrected_by_what_cells_really_took():
@@ -62,7 +62,7 @@ def test_random_weights_are_shouted_in_every_line():
     lines: list[str] = []
     random = cell(backbone=made_up_backbone_info(weights_origin="random"))
     listener = PlainLines(lines.append)
-    listener.sweep_starts(plan_cells([random], lambda one: None, Rates()))
+    listener.sweep_starts(plan_cells([random], lambda one: None, Estimates()))
     listener.cell_starts(random)
     listener.cell_ends(random, record(random))
     assert "RANDOM WEIGHTS" in lines[0]
@@ -77,12 +77,13 @@ def test_the_live_table_shows_the_running_epoch_and_the_finished_cell():
         listener.sweep_starts(plan)
         listener.cell_starts(first)
         listener.features_progress(first, 3, 12)
-        listener.epoch_ends(first, EpochEntry(epoch=3, test={"accuracy": 0.5}))
+        listener.fold_starts(first, 2, 5)
+        listener.epoch_ends(first, EpochEntry(epoch=3, test={"accuracy": 0.9}, validation={"accuracy": 0.5}))
         console.print(listener._picture())
         listener.cell_ends(first, record(first))
         console.print(listener._picture())
     text = console.file.getvalue()
-    assert "epoch 3/10, quality 0.5000" in text
+    assert "fold 2 of 5, epoch 3/10, validation 0.5000" in text
     assert "accuracy 0.9000" in text
     assert "1 of 2 cells" in text
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from lib.datasets.groups import LARGEST_GROUP, keep_together
 from lib.datasets.pictures import Pictures
+from lib.errors import DataSetError
 
 
 def _pictures(hashes: list[int], digests: list[str] | None = None) -> Pictures:
@@ -44,9 +46,16 @@ def test_a_group_too_large_to_be_true_keeps_only_the_closer_ones_together() -> N
     assert groups[0] == groups[40] and groups[1] == groups[41] and len(set(groups.tolist())) == 40
 
 
+def test_a_set_of_nothing_but_copies_is_divided_all_the_same_unless_its_card_says_so() -> None:
+    copies = _pictures([7] * 9, ["same"] * 9)
+    assert keep_together(copies, 4, None).tolist() == list(range(9))
+    with pytest.raises(DataSetError, match="group 'jpg' puts all 9 images together"):
+        keep_together(_pictures(_far_apart(9)), 4, "jpg")
+
+
 def test_many_copies_of_one_file_stay_together_all_the_same() -> None:
     n = 5 * LARGEST_GROUP
-    groups = keep_together(_pictures([7] * n, ["same"] * n), 4, None)
-    assert set(groups.tolist()) == {0}
+    hashes, digests = [7] * n + _far_apart(3), ["same"] * n + list("abc")
+    assert keep_together(_pictures(hashes, digests), 4, None).tolist() == [0] * n + [1, 2, 3]
     alone = keep_together(_pictures([7] * n), 4, None)
     assert len(set(alone.tolist())) == n

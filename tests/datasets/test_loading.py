@@ -29,7 +29,8 @@ def test_every_layout_loads(layout: str, with_card: bool, tmp_path: Path, settin
     assert len(data_set) == 16 and list(data_set.files) == sorted(data_set.files)
     assert data_set.card.domain == ("industrial" if with_card else "unknown")
     assert data_set.task == LAYOUTS[layout].task and "background" not in data_set.classes
-    assert data_set.info().n_train + data_set.info().n_validation + data_set.info().n_test == 16
+    own = data_set.info("own")
+    assert own.n_train + own.n_validation + own.n_test == 16 == data_set.info().n_test
     for i in range(len(data_set)):
         height, width, _ = data_set.read_image(i).shape
         if data_set.read_mask is not None:
@@ -248,7 +249,7 @@ COUNTS = {"severstal_subset": (25, 23, 38, 17), "busi_ultrasound": (437, 209), "
 @pytest.mark.parametrize("name", REAL)
 def test_every_real_data_set_loads(name: str, realdata: Path, settings: Settings, real_cache: Path) -> None:
     data_set = load_data_set(realdata / name, settings.model_copy(update={"cache_dir": real_cache}))
-    info = data_set.info()
+    info = data_set.info("own")
     assert info.name == name and min(info.n_train, info.n_validation, info.n_test) > 0
     assert min(info.class_counts) > 0 and info.class_counts == COUNTS.get(name, info.class_counts)
     labels = data_set.labels

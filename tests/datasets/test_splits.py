@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.config import Settings, SplitSettings
-from lib.datasets import load_data_set
-from lib.datasets.splits import assign_parts, read_declared, split_hash
+from lib.config import SplitSettings
+from lib.datasets.declared import read_split
+from lib.datasets.splits import assign_parts, split_hash
 from lib.errors import DataSetError
-from tests.datasets import made_up
 
-SPLIT = SplitSettings(test_fraction=0.2, validation_fraction=0.16, near_duplicate_bits=4, seed=0)
+SPLIT = SplitSettings(folds=5, test_fraction=0.2, validation_fraction=0.16, near_duplicate_bits=4, seed=0)
 
 
 def _names(n: int) -> list[str]:
@@ -62,11 +61,6 @@ def test_groups_never_straddle_parts() -> None:
     assert 0.12 < (parts == "test").mean() < 0.28
 
 
-def test_one_group_of_everything_is_divided_all_the_same() -> None:
-    parts = _assign([0] * 10, [0] * 10)
-    assert {"train", "test"} <= set(parts)
-
-
 def test_a_single_image_cannot_be_split() -> None:
     with pytest.raises(DataSetError, match="too few"):
         _assign([0])
@@ -74,12 +68,12 @@ def test_a_single_image_cannot_be_split() -> None:
 
 def test_the_split_is_the_same_on_every_machine() -> None:
     parts = _assign([i % 3 for i in range(60)])
-    assert split_hash(_names(60), parts) == "a1a6b7cac1087d8a"
+    assert split_hash(_names(60), [parts]) == "a1a6b7cac1087d8a"
 
 
 def test_the_split_hash_does_not_depend_on_the_order_of_the_files() -> None:
     files, parts = _names(5), np.array(["train", "test", "train", "test", "train"])
-    assert split_hash(files, parts) == split_hash(files[::-1], parts[::-1])
+    assert split_hash(files, [parts]) == split_hash(files[::-1], [parts[::-1]])
 
 
 def test_a_declared_split_is_kept_and_validation_carved_from_train() -> None:
@@ -107,14 +101,16 @@ def test_splits_csv_may_have_a_mark_semicolons_and_capitals(tmp_path: Path) -> N
     (tmp_path / "splits.csv").write_text(
         "\ufeffFile;Split\nimages/a.jpg;TRAIN\nimages\\b.jpg;Val\n", encoding="utf-8"
     )
-    declared = read_declared(tmp_path, ["images/a.jpg", "images/b.jpg"])
-    assert declared is not None and declared.parts.tolist() == ["train", "validation"] and not declared.errors
+    declared = read_split(tmp_path, ["images/a.jpg", "images/b.jpg"])
+    assert (
+        declared is not None and declared.values.tolist() == ["train", "validation"] and not declared.errors
+    )
 
 
 def test_splits_csv_may_leave_out_the_first_folder(tmp_path: Path) -> None:
     (tmp_path / "splits.csv").write_text("file,split\na.jpg,train\nb.jpg,test\n", encoding="utf-8")
-    declared = read_declared(tmp_path, ["train_images/a.jpg", "train_images/b.jpg"])
-    assert declared is not None and declared.parts.tolist() == ["train", "test"]
+    declared = read_split(tmp_path, ["train_images/a.jpg", "train_images/b.jpg"])
+    assert declared is not None and declared.values.tolist() == ["train", "test"]
     assert not declared.errors and not declared.flaws
 
 
@@ -128,32 +124,11 @@ def test_splits_csv_may_leave_out_the_first_folder(tmp_path: Path) -> None:
 )
 def test_wrong_lines_of_splits_csv_are_named(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "splits.csv").write_text(text, encoding="utf-8")
-    declared = read_declared(tmp_path, ["a"])
+    declared = read_split(tmp_path, ["a"])
     assert declared is not None and says in declared.errors[0]
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     (tmp_path / "splits.csv").write_text("name,split\na,train\n", encoding="utf-8")
     with pytest.raises(DataSetError, match="column file is missing"):
-        read_declared(tmp_path, ["a"])
-
-
-def test_near_duplicate_images_share_a_part(tmp_path: Path, settings: Settings) -> None:
-    root = made_up.folders(tmp_path / "set", {"a": 12, "b": 12})
-    for i in range(12):
-        made_up.picture(i).point(lambda v: min(255, v + 3)).save(root / "images" / "a" / f"copy{i:03d}.png")
-    data_set = load_data_set(root, settings)
-    part = dict(zip(data_set.files, data_set.parts, strict=True))
-    assert all(part[f"images/a/{i:03d}.png"] == part[f"images/a/copy{i:03d}.png"] for i in range(12))
-
-
-def test_names_that_share_the_cards_group_share_a_part(tmp_path: Path, settings: Settings) -> None:
-    root = made_up.folders(tmp_path / "set", {"a": 30, "b": 30})
-    made_up.card(
-        root, name="set", task="classification", layout="folders", classes=["a", "b"], group="^(\\d\\d)"
-    )
-    data_set = load_data_set(root, settings)
-    parts: dict[str, set[str]] = {}
-    for file, part in zip(data_set.files, data_set.parts, strict=True):
-        parts.setdefault(file.rsplit("/", 1)[-1][:2], set()).add(str(part))
-    assert all(len(found) == 1 for found in parts.values()) and len(data_set.indices("test")) > 0
+        read_split(tmp_path, ["a"])

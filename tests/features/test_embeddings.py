@@ -22,6 +22,7 @@ class CountingBackbone:
     """Embeds an image as its mean colour, and counts how many images it has seen."""
 
     cache_key: str = "mean colour"
+    threads: int = 1
     seen: int = 0
     info: BackboneInfo = field(
         default_factory=lambda: BackboneInfo(
@@ -59,7 +60,7 @@ def made_up(files=("a.jpg", "b.jpg", "c.jpg"), **values):
     card = Card(name="made_up", task="classification", layout="folders", classes=("x",))
     facts = dict(
         name="made_up", card=card, root=Path("nowhere"), task="classification", classes=("x",), files=files,
-        parts=np.array(["train"] * len(files)), fingerprint="f", images_fingerprint="i", split_hash="s",
+        parts=np.array(["train"] * len(files)), fingerprint="f", images_fingerprint="i",
     )  # fmt: skip
     return MadeUpSet(**facts | values)
 
@@ -70,20 +71,22 @@ def settings(tmp_path):
 
 
 def test_second_time_comes_from_the_cache_with_what_it_cost(settings):
-    backbone, data_set, calls = CountingBackbone(), made_up(), []
+    backbone, calls = CountingBackbone(), []
+    data_set = made_up(parts=np.array(["train", "test", "unused"]))
     first = embeddings_of(data_set, backbone, settings, lambda done, total: calls.append((done, total)))
     second = embeddings_of(data_set, backbone, settings)
     assert (first.from_cache, second.from_cache, backbone.seen) == (False, True, 3)
     assert calls == [(1, 3), (2, 3), (3, 3)]
     np.testing.assert_array_equal(first.values, second.values)
     assert second.seconds == pytest.approx(first.seconds, abs=1e-3)
+    assert first.n_images == second.n_images == 3, "unused files cost time as well"
     assert first.notes and not second.notes
 
 
 def test_views_with_other_labels_and_splits_share_the_features(settings):
     backbone = CountingBackbone()
     embeddings_of(made_up(), backbone, settings)
-    view = made_up(name="made_up@train10", fingerprint="g", split_hash="t", labels=np.array([0, 0, 0]))
+    view = made_up(name="made_up@train10", fingerprint="g", labels=np.array([0, 0, 0]))
     assert embeddings_of(view, backbone, settings).from_cache
 
 

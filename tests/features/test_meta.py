@@ -10,10 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.feature_selection import f_classif
+from sklearn.model_selection import LeaveOneOut, cross_val_score
+from sklearn.neighbors import NearestCentroid
+from sklearn.preprocessing import StandardScaler
 
 from lib.config import Settings
 from lib.datasets import DataSet, load_data_set, load_images_only
-from lib.features.meta import FEATURE_GROUPS, data_set_facts, meta_feature_names
+from lib.features.meta import FEATURE_GROUPS, META_FEATURES_VERSION, data_set_facts, look
 from lib.records.schema import DataSetFacts
 from tests.datasets import made_up
 
@@ -31,7 +35,7 @@ def test_every_group_gives_only_the_names_it_declares(tmp_path: Path, settings: 
         load_data_set(made_up.masks(tmp_path / "b", [0, 1, 2] * 4), settings),
         load_data_set(made_up.severstal(tmp_path / "c", [0, 1, 2, 3] * 4), settings),
     ]
-    names = meta_feature_names()
+    names = [name for group in FEATURE_GROUPS for name in FEATURE_GROUPS[group].names]
     assert len(set(names)) == len(names) and len(FEATURE_GROUPS.names()) >= 7
     found = set().union(*(data_set_facts(data_set).meta_features for data_set in sets))
     assert found == set(names)
@@ -116,34 +120,46 @@ def test_separability_is_high_where_brightness_tells_and_low_where_labels_are_dr
     assert drawn["separability_max"] < 0.4 and drawn["nearest_mean_accuracy"] < 0.75
 
 
-def test_labels_of_the_test_part_are_never_looked_at(tmp_path: Path, settings: Settings) -> None:
-    data_set = load_data_set(_two_greys(tmp_path / "set"), settings)
-    labels = np.asarray(data_set.labels).copy()
-    labels[data_set.indices("test")] = 1 - labels[data_set.indices("test")]
-    assert (
-        data_set_facts(replace(data_set, labels=labels)).meta_features
-        == data_set_facts(data_set).meta_features
-    )
+def test_separability_is_scikit_learns(tmp_path: Path, settings: Settings) -> None:
+    sample = look(load_data_set(_two_greys(tmp_path / "set"), settings), 33, 0)
+    assert sample.labels is not None
+    labels = sample.labels[sample.indices]
+    standard = StandardScaler().fit_transform(sample.appearance)
+    varied = sample.appearance.std(axis=0) > 1e-9
+    f, _ = f_classif(standard[:, varied], labels)
+    found = FEATURE_GROUPS["separability"].measure(sample)
+    assert found["separability_max"] == pytest.approx(float((f / (f + len(labels) - 2)).max()))
+    hits = cross_val_score(NearestCentroid(), standard, labels, cv=LeaveOneOut())
+    assert found["nearest_mean_accuracy"] == pytest.approx(hits.mean())
 
 
-def test_masks_of_the_test_part_are_never_read(tmp_path: Path, settings: Settings) -> None:
+def test_facts_hold_the_hash_of_the_folds_and_the_version_and_know_all_labels(
+    tmp_path: Path, settings: Settings
+) -> None:
     data_set = load_data_set(made_up.masks(tmp_path / "set", [0, 1, 2] * 6), settings)
-    read, parts = data_set.read_mask, data_set.parts
-    assert read is not None
+    facts = data_set_facts(data_set)
+    assert facts.split_hash == data_set.info().split_hash != data_set.info("own").split_hash
+    assert facts.meta_features_version == META_FEATURES_VERSION
+    own_split_changed = replace(data_set, parts=np.roll(data_set.parts, 1))
+    assert data_set_facts(own_split_changed) == facts
+    assert facts.meta_features["defect_image_share"] == pytest.approx(2 / 3, rel=1e-5)
+    assert facts.meta_features["majority_share"] == pytest.approx(1 / 3, rel=1e-5)
 
-    def watched(i: int) -> np.ndarray:  # type: ignore[type-arg]
-        assert parts[i] != "test"
-        return read(i)
 
-    assert data_set_facts(replace(data_set, read_mask=watched)) == data_set_facts(data_set)
+def test_images_without_labels_have_facts_too(tmp_path: Path, settings: Settings) -> None:
+    made_up.picture(1).save(tmp_path / "a.png")
+    facts = data_set_facts(load_images_only(tmp_path, settings))
+    assert facts.split_hash and facts.meta_features["n_images"] == 1 and "n_train" not in facts.meta_features
 
 
-def test_unused_images_of_a_view_are_left_out(tmp_path: Path, settings: Settings) -> None:
+def test_a_tenth_to_train_on_counts_the_images_of_the_mean_fold(tmp_path: Path, settings: Settings) -> None:
     root = made_up.folders(tmp_path / "set", {"a": 30, "b": 30})
     part: DataSet = load_data_set(f"{root}@train10", settings)
     values = data_set_facts(part).meta_features
-    assert values["n_images"] == (part.parts != "unused").sum() < 60
-    assert values["n_train"] == len(part.indices("train"))
+    whole = data_set_facts(load_data_set(root, settings)).meta_features
+    assert values["n_images"] == np.mean([(parts != "unused").sum() for parts in part.folds]) < 60
+    assert values["n_train"] == np.mean([(parts == "train").sum() for parts in part.folds])
+    assert (whole["n_images"], values["majority_share"]) == (60, 0.5)
 
 
 def test_one_tiny_image_has_finite_features(tmp_path: Path, settings: Settings) -> None:

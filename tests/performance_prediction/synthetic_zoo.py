@@ -13,13 +13,14 @@ from lib.records import (
     Environment,
     EpochEntry,
     FinalMetrics,
+    FoldResult,
     HeadInfo,
     Latency,
     Recipe,
     RecordStore,
     RunRecord,
     Timing,
-    run_key,
+    key_of,
 )
 
 BACKBONES = ("handcrafted", "resnet18", "resnet50", "mobilenetv2_100", "vit_tiny_patch16_224")
@@ -62,6 +63,7 @@ def data_set_info(
         task=task,  # type: ignore[arg-type]
         fingerprint=f"print-{name}",
         split_hash="split",
+        n_folds=2,
         classes=("a", "b", "c"),
         n_images=n_train + 200,
         n_train=n_train,
@@ -82,17 +84,28 @@ def finished_run(
     seed: int = 0,
     epochs: int = 10,
     weights_origin: str = "weights_dir",
+    validation: float | None = None,
+    folds: Sequence[float] = (),
+    standard_error: float = 0.01,
 ) -> RunRecord:
-    """A finished run whose quality rises to `quality` at the last epoch."""
+    """A finished run whose quality rises to `quality` at the last epoch; `validation` (default: the same) on the validation
+    parts, `folds`: the quality on each (default: two alike)."""
     metric = "accuracy" if data_set.task == "classification" else "dice"
-    recipe = Recipe(epochs=epochs, batch_size=64, learning_rate=1e-3, weight_decay=1e-4)
+    of_folds = tuple(folds) or (quality, quality)
+    recipe = Recipe(
+        epochs=epochs, batch_size=64, learning_rate=1e-3, weight_decay=1e-4, folds=tuple(range(len(of_folds)))
+    )
+    chosen_by = quality if validation is None else validation
     info = backbone_info(backbone, weights_origin)
     entries = tuple(
-        EpochEntry(epoch=e, train_loss=1 / e, test={metric: quality * (0.9 + 0.1 * e / epochs)})
+        EpochEntry(
+            epoch=e, train_loss=1 / e, test={metric: quality * share}, validation={metric: chosen_by * share}
+        )
         for e in range(1, epochs + 1)
+        for share in [0.9 + 0.1 * e / epochs]
     )
-    return RunRecord(
-        key=run_key(data_set, info, head, recipe, seed),
+    record = RunRecord(
+        key="",
         status="finished",
         data_set=data_set,
         backbone=info,
@@ -100,8 +113,12 @@ def finished_run(
         recipe=recipe,
         seed=seed,
         epochs=entries,
-        final=FinalMetrics(metrics={metric: quality}),
-        timing=Timing(features_s=5.0, training_s=2.0, evaluation_s=0.1),
+        folds=tuple(
+            FoldResult(fold=k, n_train=data_set.n_train, n_validation=80, n_test=60, test={metric: on_fold})
+            for k, on_fold in enumerate(of_folds)
+        ),
+        final=FinalMetrics(metrics={metric: quality}, standard_error={metric: standard_error}),
+        timing=Timing(features_s=5.0, features_images=data_set.n_images, training_s=2.0 * len(of_folds)),
         latency=Latency(
             batch1_median_ms=1.0 + info.parameters / 1e6,
             batch1_p95_ms=9.0,
@@ -110,13 +127,21 @@ def finished_run(
         ),
         environment=Environment(device="cpu", threads=2, versions={}, project_version="0"),
     )
+    return record.model_copy(update={"key": key_of(record)})
 
 
 def incompatible_run(data_set: DataSetInfo, backbone: str, head: str, reason: str) -> RunRecord:
     """A record of a pair that cannot work."""
     run = finished_run(data_set, backbone, head, 0.5)
     return RunRecord.model_validate(
-        {**run.model_dump(), "status": "incompatible", "reason": reason, "epochs": (), "final": None}
+        {
+            **run.model_dump(),
+            "status": "incompatible",
+            "reason": reason,
+            "epochs": (),
+            "folds": (),
+            "final": None,
+        }
     )
 
 

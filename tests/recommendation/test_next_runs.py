@@ -14,17 +14,17 @@ NEW = facts_of(INFO, 0.5)
 
 
 def test_runs_are_suggested_for_a_data_set_without_any() -> None:
-    plan = next_runs(gather_evidence(RUNS), FACTS, NEW, 3)
-    assert len(plan.runs) == 3
-    assert len({(run.backbone, run.head) for run in plan.runs}) == 3
-    assert plan.measured_best is None
-    assert all(run.training_s for run in plan.runs)
+    plan = next_runs(gather_evidence(RUNS, facts=FACTS), NEW, 3)
+    assert len(plan.suggestions) == 3
+    assert len({run.column for run in plan.suggestions}) == 3
+    assert plan.incumbent is None
+    assert all(run.cost > 0 for run in plan.suggestions)
 
 
 def test_a_measured_pair_is_never_suggested_and_counts_as_in_hand() -> None:
     own = [finished_run(INFO, "resnet50", head, 0.8) for head in ("mlp", "linear")]
-    plan = next_runs(gather_evidence([*RUNS, *own]), FACTS, NEW, 30)
-    assert len(plan.runs) == 20 - 2
-    assert not {("resnet50", "mlp"), ("resnet50", "linear")} & {(run.backbone, run.head) for run in plan.runs}
-    assert plan.measured_best == pytest.approx(0.8)
+    plan = next_runs(gather_evidence([*RUNS, *own], facts=FACTS), NEW, 30)
+    assert len(plan.suggestions) == 15 - 2
+    assert not {"resnet50 × mlp", "resnet50 × linear"} & {run.column for run in plan.suggestions}
+    assert plan.incumbent == pytest.approx(0.8)
     assert plan.regret_after <= plan.regret_before

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 from lib.errors import TooLittleDataError
-from lib.performance_prediction.boosting.evidence import Evidence, Pair, gather_evidence
-from lib.performance_prediction.boosting.judgement import ScoreLine, load_judgement, save_judgement
-from lib.performance_prediction.boosting.rival_judgement import judge_rivals
+from lib.performance_prediction.boosting.cells import Pair, pair_of
+from lib.performance_prediction.boosting.contract import PROBE_PAIRS
+from lib.performance_prediction.boosting.evidence import Evidence, gather_evidence
+from lib.performance_prediction.boosting.judgement import judge, save_judgement
 from lib.recommendation.answer import Recommendation
 from lib.recommendation.costs import CostBook
 from lib.recommendation.measured import measured_pairs
 from lib.recommendation.recommend import Limits, recommend
-from lib.records import DataSetFacts, RunRecord
+from lib.records import DataSetFacts, DataSetInfo, RunRecord
 from tests.performance_prediction.synthetic_zoo import (
+    BACKBONES,
     data_set_info,
     facts_of,
     finished_run,
@@ -36,7 +38,7 @@ def answer(
     folder: Path,
     **options: object,
 ) -> Recommendation:
-    return recommend(gather_evidence(runs), facts, new, folder, **options)  # type: ignore[arg-type]
+    return recommend(gather_evidence(runs, facts=facts), new, folder, **options)  # type: ignore[arg-type]
 
 
 def test_pairs_are_ranked_by_quality_with_an_interval_around_each(tmp_path: Path) -> None:
@@ -52,6 +54,7 @@ def test_a_data_set_with_runs_shows_what_was_measured_on_it(tmp_path: Path) -> N
     same = FACTS["set3"].model_copy(update={"name": "the same folder under another name"})
     given = answer(RUNS, FACTS, same, tmp_path, top=100)
     truth = {(r.backbone.name, r.head.name): r.quality() for r in RUNS if r.data_set.name == "set3"}
+    assert len(given.candidates) == 15
     assert {c.basis for c in given.candidates} == {"measured"}
     for candidate in given.candidates:
         assert candidate.quality == pytest.approx(truth[candidate.backbone, candidate.head], abs=1e-4)
@@ -117,6 +120,26 @@ def test_training_time_grows_with_the_images() -> None:
     assert large > 5 * small
 
 
+def test_costs_are_those_of_the_usual_device_never_a_mixture() -> None:
+    slow = [
+        run.model_copy(
+            update={
+                "environment": run.environment.model_copy(update={"device": "toaster"}),
+                "latency": run.latency.model_copy(update={"batch1_median_ms": 500.0})
+                if run.latency
+                else None,
+                "timing": run.timing.model_copy(update={"training_s": 1e6}),
+                "seed": 9,
+            }
+        )
+        for run in RUNS[:60]
+    ]
+    pair = Pair("resnet18", "linear")
+    assert CostBook(gather_evidence([*RUNS, *slow])).cost(pair, NEW) == CostBook(gather_evidence(RUNS)).cost(
+        pair, NEW
+    )
+
+
 def test_cost_of_a_pair_never_run_comes_from_its_backbone_and_its_head() -> None:
     pair = Pair("resnet50", "mlp")
     runs = [r for r in RUNS if (r.backbone.name, r.head.name) != pair]
@@ -170,50 +193,114 @@ def test_unlabelled_images_get_an_answer_and_a_word_about_it(tmp_path: Path) -> 
     assert any("no labels" in w for w in given.warnings)
 
 
-def test_the_predictor_is_the_one_that_left_out_sets_favour(tmp_path: Path) -> None:
-    evidence = gather_evidence(RUNS)
-    given = recommend(evidence, FACTS, NEW, tmp_path)
-    assert given.predictor == judge_rivals(evidence, FACTS).used
-    assert any("CatBoost was not asked" in w for w in given.warnings)
+def test_level_and_order_are_those_that_left_out_sets_favour(tmp_path: Path) -> None:
+    evidence = gather_evidence(RUNS, facts=FACTS)
+    given = recommend(evidence, NEW, tmp_path)
+    judged = judge(evidence, quick=True).regimes["unseen"]
+    assert (given.level, given.order) == (judged.level, judged.order)
+    assert any("models were not asked" in w for w in given.warnings)
 
 
-def test_catboost_answers_where_the_saved_judgement_of_these_runs_prefers_it(tmp_path: Path) -> None:
-    evidence = gather_evidence(RUNS)
+def test_a_model_answers_where_the_saved_judgement_of_this_evidence_prefers_it(tmp_path: Path) -> None:
+    evidence = gather_evidence(RUNS, facts=FACTS)
     _prefer_catboost(evidence, tmp_path)
-    assert load_judgement(tmp_path, evidence) is not None
-    assert recommend(evidence, FACTS, NEW, tmp_path).predictor == "catboost"
-    more = gather_evidence([*RUNS, finished_run(data_set_info("set0"), "resnet18", "linear", 0.1, seed=7)])
-    assert recommend(more, FACTS, NEW, tmp_path).predictor != "catboost"
-
-
-def test_catboost_does_not_answer_for_images_without_labels(tmp_path: Path) -> None:
-    evidence = gather_evidence(RUNS)
-    _prefer_catboost(evidence, tmp_path)
-    given = recommend(evidence, FACTS, NEW.model_copy(update={"classes": ()}), tmp_path)
-    assert given.predictor == "additive"
-    assert all(c.low is not None and c.low <= c.quality <= c.high for c in given.candidates)
+    assert recommend(evidence, NEW, tmp_path).level == "catboost"
+    more = [*RUNS, finished_run(data_set_info("set0"), "resnet18", "linear", 0.1, seed=7)]
+    assert answer(more, FACTS, NEW, tmp_path).level != "catboost"
+    unlabelled = recommend(evidence, NEW.model_copy(update={"classes": ()}), tmp_path)
+    assert (unlabelled.level, unlabelled.order) == ("additive", "additive")
 
 
 def _prefer_catboost(evidence: Evidence, folder: Path) -> None:
-    judgement = judge_rivals(evidence, FACTS)
-    own = ScoreLine(
-        name="catboost",
-        mae=0.001,
-        spearman=1.0,
-        regret_1=0.0,
-        regret_3=0.0,
-        coverage=None,
-        width=None,
-        by_set={},
-    )
-    cells = tuple(
-        cell.model_copy(update={"predicted": {**cell.predicted, "catboost": cell.truth}})
-        for cell in judgement.cells
-    )
-    preferred = judgement.model_copy(
-        update={"scores": (*judgement.scores, own), "used": "catboost", "cells": cells}
-    )
-    save_judgement(preferred, folder, None)
+    judgement = judge(evidence, quick=True)
+    unseen = judgement.regimes["unseen"].model_copy(update={"level": "catboost"})
+    regimes = {**judgement.regimes, "unseen": unseen}
+    save_judgement(judgement.model_copy(update={"regimes": regimes}), evidence, folder)
+
+
+def test_chance_is_said_and_never_recommended(tmp_path: Path) -> None:
+    even = NEW.model_copy(update={"meta_features": {**NEW.meta_features, "majority_share": 0.4}})
+    given = answer(RUNS, FACTS, even, tmp_path, top=100)
+    assert any(run.head.name == "naive" for run in RUNS)
+    assert all(c.head != "naive" for c in given.candidates)
+    assert given.chance_quality == pytest.approx(0.4)
+
+
+def test_test_parts_do_not_choose_among_measured_pairs(tmp_path: Path) -> None:
+    """Every pair is measured on this set; permuting the test qualities moves the numbers, never the order."""
+    rng = np.random.default_rng(0)
+    info, pairs = data_set_info("set3"), [(b, h) for b in BACKBONES for h in ("knn", "linear", "mlp")]
+    chosen_by, others = rng.uniform(0.5, 0.9, len(pairs)), [r for r in RUNS if r.data_set.name != "set3"]
+    orders = []
+    for _ in range(3):
+        tested = rng.permutation(np.linspace(0.5, 0.9, len(pairs)))
+        own = [
+            finished_run(info, *pair, float(t), validation=float(v))
+            for pair, t, v in zip(pairs, tested, chosen_by, strict=True)
+        ]
+        given = answer([*others, *own], FACTS, FACTS["set3"], tmp_path, top=100)
+        orders.append([(c.backbone, c.head) for c in given.candidates])
+    assert orders[0] == orders[1] == orders[2]
+    assert orders[0][0] == pairs[int(np.argmax(chosen_by))]
+
+
+def handcrafted_wins_on_some() -> tuple[list[RunRecord], dict[str, DataSetFacts]]:
+    """Networks win on average; on a third of the sets, which look like the others, handcrafted features do."""
+    rng = np.random.default_rng(0)
+    runs, facts = [], {}
+    for i in range(12):
+        info = data_set_info(f"s{i}")
+        facts[info.name] = facts_of(info, float(rng.uniform()))
+        runs += _runs_where(info, handcrafted=0.9 if i % 3 == 0 else 0.5, network=0.7, rng=rng)
+    return runs, facts
+
+
+def _runs_where(
+    info: DataSetInfo, handcrafted: float, network: float, rng: np.random.Generator
+) -> list[RunRecord]:
+    return [
+        finished_run(
+            info, b, h, (handcrafted if b == "handcrafted" else network) + plus + rng.normal(0, 0.005)
+        )
+        for b in BACKBONES
+        for h, plus in (("knn", -0.02), ("linear", 0.0), ("catboost", 0.02), ("mlp", 0.03))
+    ]
+
+
+def test_a_probe_that_sees_handcrafted_features_win_moves_the_order(tmp_path: Path) -> None:
+    runs, facts = handcrafted_wins_on_some()
+    info = data_set_info("new")
+    rng = np.random.default_rng(1)
+    probed = {
+        high: [r for r in _runs_where(info, high, 0.7, rng) if pair_of(r) in PROBE_PAIRS]
+        for high in (0.5, 0.9)
+    }
+    blind = answer(runs, facts, NEW, tmp_path)
+    assert blind.candidates[0].backbone != "handcrafted"
+    seen = answer(runs, facts, NEW, tmp_path, probed=probed[0.9], top=100)
+    assert seen.candidates[0].backbone == "handcrafted"
+    measured = {c.pair for c in seen.candidates if c.basis == "measured"}
+    assert measured == set(PROBE_PAIRS)
+    assert all(c.low < c.quality < c.high for c in seen.candidates)
+    rank = {c.pair: c.rank for c in seen.candidates}
+    assert (
+        rank[Pair("handcrafted", "mlp")] < rank[Pair("resnet18", "mlp")]
+    )  # never probed, but of the same backbone
+    usual = answer(runs, facts, NEW, tmp_path, probed=probed[0.5])
+    assert usual.candidates[0].backbone != "handcrafted"
+
+
+def test_pairs_within_noise_of_the_first_are_marked_and_the_quickest_is_named(tmp_path: Path) -> None:
+    info = data_set_info("set3")
+    own = [
+        finished_run(info, "resnet50", "mlp", 0.80, standard_error=0.02),
+        finished_run(info, "resnet18", "mlp", 0.79, standard_error=0.02),
+        finished_run(info, "handcrafted", "mlp", 0.60, standard_error=0.02),
+    ]
+    given = answer(own, {}, FACTS["set3"], tmp_path)
+    assert [c.equal for c in given.candidates] == [True, True, False]
+    assert given.equals == 2
+    assert given.evidence[0].endswith("the quickest of them is resnet18 × mlp")
 
 
 def test_the_interval_of_a_measured_pair_covers_further_seeds() -> None:
@@ -225,7 +312,10 @@ def test_the_interval_of_a_measured_pair_covers_further_seeds() -> None:
         true = 0.8
         draws = [float(rng.binomial(120, np.clip(rng.normal(true, 0.02), 0, 1)) / 120) for _ in range(4)]
         evidence = gather_evidence(
-            [finished_run(info, "resnet18", "linear", q, s) for s, q in enumerate(draws[:3])]
+            [
+                finished_run(info, "resnet18", "linear", q, s, standard_error=float(np.sqrt(0.16 / 120)))
+                for s, q in enumerate(draws[:3])
+            ]
         )
         (own,) = measured_pairs(evidence, facts_of(info, 0.5)).values()
         hits.append(own.low <= draws[3] <= own.high)

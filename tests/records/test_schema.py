@@ -51,6 +51,7 @@ def test_key_changes_with_what_decides_the_result_and_with_nothing_else() -> Non
             "data_set": record.data_set,
             "backbone": record.backbone,
             "head": "linear",
+            "head_version": record.head.version,
             "recipe": record.recipe,
             "seed": 0,
         }
@@ -58,6 +59,10 @@ def test_key_changes_with_what_decides_the_result_and_with_nothing_else() -> Non
 
     assert key() == record.key
     assert key(seed=1) != record.key
+    assert key(head_version=7) != record.key
+    assert key(backbone=record.backbone.model_copy(update={"input_hash": "other"})) != record.key
+    assert key(data_set=record.data_set.model_copy(update={"split": "own"})) != record.key
+    assert key(recipe=record.recipe.model_copy(update={"folds": (0,)})) != record.key
     assert key(recipe=record.recipe.model_copy(update={"learning_rate": 0.1})) != record.key
     assert key(backbone=record.backbone.model_copy(update={"weights_hash": "other"})) != record.key
     assert key(data_set=record.data_set.model_copy(update={"split_hash": "other"})) != record.key

@@ -65,6 +65,31 @@ def test_broken_records_are_skipped_and_named(tmp_path: Path) -> None:
     assert all(b.reason for b in broken)
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"seed": 3}, "is not that of its content"),
+        ({"schema_version": 1}, "schema_version"),
+        ({"final": {"metrics": {"accuracy": 1.2}}}, "accuracy is 1.2, expected 0 to 1"),
+    ],
+)
+def test_a_record_that_no_run_has_written_is_left_out_and_named(
+    tmp_path: Path, change: dict[str, object], reason: str
+) -> None:
+    store = RecordStore(tmp_path)
+    path = store.write(make_record())
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    records, broken = store.read_all()
+    assert not records
+    assert reason in broken[0].reason
+
+
+def test_rounding_leaves_the_key_of_a_record_as_it_was(tmp_path: Path) -> None:
+    recipe = {"learning_rate": 1.23456789e-3, "options": {"k": 3}, "grid": {"weight_decay": (0.0, 1e-4)}}
+    record = make_record(recipe_info=recipe)
+    assert read_record(RecordStore(tmp_path).write(record)).recipe == record.recipe
+
+
 def test_a_half_written_file_is_never_read(tmp_path: Path) -> None:
     store = RecordStore(tmp_path)
     good = store.write(make_record())

@@ -9,10 +9,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-import lib.performance_prediction.completers  # noqa: F401  registers the rivals
 from lib.config import AlsSettings
 from lib.performance_prediction.als.matrix import quality_matrix
-from lib.performance_prediction.als.zoo_completion import ZooCompletion, complete_zoo
+from lib.performance_prediction.als.train import ZooCompletion, complete_zoo
 from lib.performance_prediction.boosting.evidence import gather_evidence
 from lib.reporting.als import BLUE, GREY, WHITE, draw_completion, picture_grid, shorten
 from lib.reporting.als_table import completion_table

@@ -63,7 +63,7 @@ def test_costs_decide_between_columns_alike(matrix: Path) -> None:
 @pytest.mark.parametrize(
     ("costs", "words"),
     [("column,cost\n", "no cost for column 'pair, 0'"), ("column,cost\nx,1\n", "line 2: unknown column 'x'"),
-     ('column,cost\n"pair, 0",-1\n', "costs '-1'"), ("column,cost\na,b,c\n", "line 2: expected `column,cost`")],
+     ('column,cost\n"pair, 0",-1\n', "costs '-1'"), ("column,cost\na,b,c\n", "line 2 ('a'): 3 cells where the header has 2")],
 )  # fmt: skip
 def test_faulty_costs_are_refused_with_the_place(matrix: Path, costs: str, words: str) -> None:
     path = matrix.with_name("costs.csv")

@@ -33,7 +33,7 @@ def test_train_saves_the_model_the_list_of_features_and_the_table(runs: Path, tm
     table = tmp_path / "table.csv"
     said = json.loads(run(runs, tmp_path, "train", "--json", "--table", table))
     assert [Path(file).suffix for file in said["files"]] == [".cbm", ".json", ".csv"]
-    assert len(table.read_text().splitlines()) == 1 + said["runs"] == 1 + 3 * 20 * 2
+    assert len(table.read_text().splitlines()) == 1 + said["runs"] == 1 + 3 * 15 * 2
     saved = json.loads(Path(said["files"][1]).read_text())
     assert saved["features"] == said["features"]
     assert saved["features_version"] >= 1
@@ -41,9 +41,14 @@ def test_train_saves_the_model_the_list_of_features_and_the_table(runs: Path, tm
 
 def test_evaluate_prints_the_rivals_and_keeps_the_judgement(runs: Path, tmp_path: Path) -> None:
     said = json.loads(run(runs, tmp_path, "evaluate", "--json", "--no-ablation"))
-    names = [line["name"] for line in said["scores"]]
-    assert {"global_mean", "column_mean", "additive", "nearest_set", "catboost"} <= set(names)
-    assert said["used"] in names
+    unseen, probed = said["regimes"]["unseen"], said["regimes"]["probed"]
+    assert {"additive", "nearest_set", "row_model", "catboost"} <= {line["name"] for line in unseen["scores"]}
+    assert {"shift_only", "pair_gaussian", "catboost_probed"} <= {line["name"] for line in probed["scores"]}
+    for judged in (unseen, probed):
+        assert {judged["level"], judged["order"]} <= {line["name"] for line in judged["scores"]}
+        assert judged["floor"]["low"] <= judged["floor"]["mean"] <= judged["floor"]["high"]
+        assert any("noise floor" in reason for reason in judged["reasons"])
+    assert [Path(file).suffix for file in said["files"]] == [".json", ".cbm", ".json", ".cbm", ".json"]
     assert all(Path(file).is_file() for file in said["files"])
 
 

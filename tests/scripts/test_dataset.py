@@ -73,9 +73,11 @@ def test_an_empty_folder_is_said_to_be_empty(run: Run, tmp_path: Path) -> None:
 def test_describe_speaks_text_json_and_pictures(run: Run, tmp_path: Path) -> None:
     root = made_up.masks(tmp_path / "set", [0, 1, 2] * 4)
     text = run("describe", str(root)).stdout
-    assert "12: " in text and "kind1" in text and "brightness" in text
+    assert "kind1" in text and "brightness" in text and "5, each: " in text
+    assert "defect_dice: 67 % of the pairs of image and class have no defect" in " ".join(text.split())
     told = json.loads(run("describe", str(root), "--json", "--png", str(tmp_path / "x.png")).stdout)
-    assert told["images"] == 12 and told["facts"]["meta_features"]["n_classes"] == 2
+    assert told["images"] == 12 == sum(told["tested"]) and told["facts"]["trusted_metric"] == "defect_dice"
+    assert told["facts"]["meta_features"]["n_classes"] == 2
     assert (tmp_path / "x.png").stat().st_size > 10_000
 
 

@@ -114,31 +114,32 @@ def test_no_torch_on_this_path(images: Path, runs: Path, tmp_path: Path) -> None
         "import sys; sys.argv = ['recommend.py', *sys.argv[1:]]\n"
         "from scripts.recommend import recommend\n"
         "recommend.main(standalone_mode=False)\n"
-        "assert 'torch' not in sys.modules"
+        "assert not {'torch', 'sklearn', 'catboost', 'scipy.stats', 'matplotlib'} & set(sys.modules)"
     )
     command = [sys.executable, "-c", code, str(images), "--runs", str(runs), "--out", str(tmp_path), "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_probing_without_weights_uses_handcrafted_features_and_says_so(
-    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_probing_measures_cells_that_stand_in_the_table(
+    images: Path, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CVAUTOML_WEIGHTS", "random")
     monkeypatch.setenv("CVAUTOML_CACHE_DIR", str(tmp_path / "cache"))
-    sets, facts = zoo_runs(4, seeds=1)
-    landmarked = {
-        name: entry.model_copy(update={"landmarks": {"handcrafted.linear_probe": 0.5 + 0.1 * i}})
-        for i, (name, entry) in enumerate(facts.items())
-    }
-    write_zoo(RecordStore(tmp_path / "runs"), sets, landmarked)
-    done = recommend(images, tmp_path / "runs", tmp_path, "--probe", "--json")
+    done = recommend(images, runs, tmp_path, "--probe", "--json", "--top", "100")
     assert done.returncode == 0, done.stderr
     assert "not probed with mobilenetv2_100: random weights" in done.stderr
-    assert json.loads(done.stdout)["candidates"]
+    measured = [c for c in json.loads(done.stdout)["candidates"] if c["basis"] == "measured"]
+    assert {c["backbone"] for c in measured} == {"handcrafted"}
+    assert {c["head"] for c in measured} == {"linear", "knn", "catboost"}
+    assert all("probed on" in c["evidence"] and c["low"] <= c["quality"] <= c["high"] for c in measured)
 
 
-def test_probing_says_when_no_known_set_has_landmarks(images: Path, runs: Path, tmp_path: Path) -> None:
-    done = recommend(images, runs, tmp_path, "--probe", "--json")
-    assert done.returncode == 0, done.stderr
-    assert "no known data set has landmarks" in done.stderr
+def test_another_metric_is_recommended_by(images: Path, runs: Path, tmp_path: Path) -> None:
+    done = recommend(images, runs, tmp_path, "--metric", "macro_f1")
+    assert done.returncode == 2
+    assert "has measured macro_f1" in done.stderr
+    assert (
+        json.loads(recommend(images, runs, tmp_path, "--metric", "accuracy", "--json").stdout)["metric"]
+        == "accuracy"
+    )

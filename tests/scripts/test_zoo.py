@@ -23,8 +23,9 @@ def call(tmp_path, monkeypatch):
     """Runs a command with folders of the test's own; returns what it printed on standard output."""
     monkeypatch.setenv("CVAUTOML_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("CVAUTOML_DATASETS_DIR", str(tmp_path / "datasets"))
-    monkeypatch.setattr("lib.zoo.latency.REPEATS", 1)
-    monkeypatch.setattr("lib.zoo.latency.FEWEST_REPEATS", 1)
+    for limit in ("MOST_OF_OTHERS", "LARGEST_SPREAD"):
+        monkeypatch.setattr(f"lib.zoo.latency.{limit}", float("inf"))
+    monkeypatch.setattr("lib.zoo.latency.ROUND_S", 0)
     write_tiny_set(tmp_path / "datasets" / "tiny")
 
     def run(*arguments, code=0):
@@ -44,8 +45,9 @@ def test_run_then_show_then_run_again(call):
     first = call("run", *CELLS, "--seed", "0,1")
     assert "4 cells: 4 to do" in first
     assert "[4/4] tiny · handcrafted × linear · seed 1: accuracy" in first
-    rows = json.loads(call("show", "--dataset", "tiny", "--json"))
-    assert [(row["head"], row["n_seeds"]) for row in rows] == [("linear", 2), ("naive", 2)]
+    board = json.loads(call("show", "--dataset", "tiny", "--json"))
+    assert [(row["head"], row["n_seeds"]) for row in board["rows"]] == [("linear", 2)]
+    assert board["chance"]["head"] == "naive"
     assert "tiny (unknown, classification, 36 images)" in call("show", "--dataset", "tiny")
     assert "handcrafted × linear" in call("show")
     assert "4 cells: 4 done" in call("run", *CELLS, "--seed", "0,1")
@@ -85,7 +87,10 @@ def test_a_sweep_with_failed_cells_ends_with_1_and_shows_the_reason(call, monkey
 
 
 def test_wrong_seeds_are_refused(call):
-    assert "whole numbers" in CliRunner().invoke(ZOO, ["plan", *CELLS, "--seed", "x"]).output
+    for seed in ("x", "-1", str(2**31)):
+        assert (
+            "Invalid value for '--seed'" in CliRunner().invoke(ZOO, ["plan", *CELLS, "--seed", seed]).output
+        )
 
 
 def test_wrong_names_are_told_together(call):
@@ -128,7 +133,7 @@ def test_bad_input_is_one_sentence_without_a_traceback(tmp_path):
 def test_a_broken_record_is_named_and_the_rest_is_shown(call, tmp_path):
     call("run", *CELLS)
     (tmp_path / "runs" / "tiny" / "torn.json").write_text('{"key": ')
-    assert len(json.loads(call("show", "--dataset", "tiny", "--json"))) == 2
+    assert len(json.loads(call("show", "--dataset", "tiny", "--json"))["rows"]) == 1
 
 
 def test_a_budget_without_prior_records_runs_the_cheapest_cells_and_says_so(call):
@@ -136,7 +141,7 @@ def test_a_budget_without_prior_records_runs_the_cheapest_cells_and_says_so(call
     assert [cell["head"] for cell in planned["cells"]] == ["naive", "linear"]
     assert "cheapest cells first" in planned["notes"][0]
     shown = call("run", *CELLS, "--budget", "10m")
-    assert "2 of 2 cells are expected to fit into 600 s" in shown
+    assert "2 cells: 2 to do" in shown
     assert "tiny: best measured" in shown
     done = json.loads(call("run", *CELLS, "--budget", "10m", "--json"))
     assert (done["records"], done["not_run"]) == ([], 0)
@@ -149,8 +154,24 @@ def test_a_budget_too_small_for_anything_runs_nothing_and_says_why(call):
     assert "cheapest cell is expected to take" in done["stopped"]
 
 
-def test_probe_fills_in_landmarks_of_sets_with_runs(call, monkeypatch):
+def test_probe_prints_what_cheap_cells_reach_and_writes_no_record(call, monkeypatch, tmp_path):
     monkeypatch.setenv("CVAUTOML_WEIGHTS", "random")
-    assert json.loads(call("probe", "--dataset", "tiny", "--json"))[0]["state"] == "left out"
-    call("run", "--dataset", "tiny", "--backbone", "handcrafted", "--head", "naive")
-    assert "tiny: probed" in call("probe", "--dataset", "tiny")
+    records = json.loads(call("probe", "--dataset", "tiny", "--json"))
+    assert {(r["backbone"]["name"], r["status"]) for r in records} == {("handcrafted", "finished")}
+    assert "handcrafted" in call("probe", "--dataset", "tiny")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_folds_and_the_own_split_are_two_runs(call):
+    cells = (*CELLS[:4], "--head", "naive")
+    folds, own = (json.loads(call("run", *cells, *more, "--json")) for more in ((), ("--split", "own")))
+    assert (len(folds[0]["folds"]), len(own[0]["folds"])) == (5, 1)
+    assert len(json.loads(call("run", *cells, "--folds", "2", "--json"))[0]["folds"]) == 2
+
+
+def test_a_metric_can_be_ranked_by(call):
+    call("run", *CELLS)
+    board = json.loads(call("show", "--dataset", "tiny", "--metric", "macro_f1", "--json"))
+    assert board["rows"][0]["metric"] == "macro_f1"
+    with pytest.raises(CvAutomlError, match="its metrics are accuracy"):
+        call("show", "--dataset", "tiny", "--metric", "dice")

@@ -16,7 +16,9 @@ from lib.zoo.heads import TrainingJob
 from lib.zoo.recipes import recipe_for
 
 
-def made_up_data_set(n=120, n_classes=4, task="classification", name="made_up", validation=True) -> DataSet:
+def made_up_data_set(
+    n=120, n_classes=4, task="classification", name="made_up", validation=True, shares=None
+) -> DataSet:
     parts = np.array(["train", "train", "train", "validation", "test"] * n)[:n]
     if not validation:
         parts[parts == "validation"] = "train"
@@ -32,8 +34,7 @@ def made_up_data_set(n=120, n_classes=4, task="classification", name="made_up", 
         parts=parts,
         fingerprint=f"{name}{n}{n_classes}",
         images_fingerprint=f"{name}{n}",
-        split_hash=f"split{n}",
-        labels=generator.integers(0, n_classes, n) if task == "classification" else None,
+        labels=generator.choice(n_classes, n, p=shares) if task == "classification" else None,
         read_mask=None if task == "classification" else lambda i: np.zeros((n_classes, 4, 4), dtype=bool),
     )
 
@@ -70,14 +71,30 @@ class MadeUpBackbone:
     module: torch.nn.Module | None = None
 
 
-def made_up_job(head: str, data_set: DataSet | None = None, seed=0, width=16, **recipe: Any) -> TrainingJob:
+def embedding_like_features(data_set: DataSet, width=1280, signal=6.0, seed=0):
+    """Few strong directions and a long tail of weak ones, positive and skewed, as the embeddings of networks are."""
+    generator = np.random.default_rng(seed)
+    spectrum = 1 / np.sqrt(1 + np.arange(width))
+    hidden = generator.normal(size=(len(data_set), width)) * spectrum
+    hidden += signal * (generator.normal(size=(len(data_set.classes), width)) * spectrum**2)[data_set.labels]
+    mixed = hidden @ np.linalg.qr(generator.normal(size=(width, width)))[0]
+    return np.logaddexp(0, 20 * mixed).astype(np.float32)
+
+
+def made_up_job(
+    head: str, data_set: DataSet | None = None, seed=0, width=16, features=None, **recipe: Any
+) -> TrainingJob:
     data_set = data_set or made_up_data_set()
+    if features is None and data_set.labels is not None:
+        features = separable_features(data_set, width)
     made = recipe_for(head, data_set.task, Settings(), precision="fp32").model_copy(update=recipe)
     return TrainingJob(
         data_set=data_set,
-        backbone=MadeUpBackbone(made_up_backbone_info(width=width)),
+        backbone=MadeUpBackbone(
+            made_up_backbone_info(width=width if features is None else features.shape[1])
+        ),
         recipe=made,
         seed=seed,
         device=torch.device("cpu"),
-        features=separable_features(data_set, width) if data_set.labels is not None else None,
+        features=features,
     )

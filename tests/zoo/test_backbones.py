@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from lib.errors import CvAutomlError, IncompatiblePairError
 from lib.zoo import network as network_module
 from lib.zoo.backbones import backbone_names, describe_backbone, open_backbone
 from lib.zoo.catalogue import entry_of
-from lib.zoo.preprocessing import resized
+from lib.zoo.inference_form import inference_form
+from lib.zoo.preprocessing import normalised_tensor, resized
 
 SMALL = "test_resnet"
 REAL = [
@@ -19,16 +21,19 @@ REAL = [
     "tf_efficientnet_lite0",
     "vit_tiny_patch16_224",
     "deit_tiny_patch16_224",
+    "resnet18_c4",
+    "legacy_xception_c4",
 ]
 
-# Parameters without classifier and width, from timm's own published results (param_count less the classifier) and papers.
+# Parameters without classifier, from timm's own published results (param_count less the classifier) and papers; channels with
+# a batch norm, which has one parameter more a channel than the bias it becomes for inference; width.
 KNOWN = {
-    "resnet18": (11_176_512, 512),
-    "resnet50": (23_508_032, 2048),
-    "vit_tiny_patch16_224": (5_524_416, 192),
-    "deit_tiny_patch16_224": (5_524_416, 192),
-    "mobilenetv2_100": (2_223_872, 1280),
-    "convnext_tiny": (27_820_128, 768),
+    "resnet18": (11_176_512, 4_800, 512),
+    "resnet50": (23_508_032, 26_560, 2048),
+    "vit_tiny_patch16_224": (5_524_416, 0, 192),
+    "deit_tiny_patch16_224": (5_524_416, 0, 192),
+    "mobilenetv2_100": (2_223_872, 17_056, 1280),
+    "convnext_tiny": (27_820_128, 0, 768),
 }
 
 
@@ -58,7 +63,15 @@ def test_every_backbone_tells_its_facts_without_loading_weights(name, unpretrain
 @pytest.mark.parametrize(("name", "expected"), KNOWN.items())
 def test_parameters_and_width_are_those_published(name, expected, unpretrained):
     info = describe_backbone(name, unpretrained)
-    assert (info.parameters, info.embedding_width) == expected
+    parameters, normed_channels, width = expected
+    assert (info.parameters, info.embedding_width) == (parameters - normed_channels, width)
+
+
+def test_mobileone_is_counted_in_its_inference_form(unpretrained):
+    # Table 1 of arXiv:2206.04040 has 2.1 M with a classifier of 1.025 M, and 275 M multiply-accumulates.
+    info = describe_backbone("mobileone_s0", unpretrained)
+    assert info.parameters == pytest.approx(2.1e6 - 1.025e6, rel=0.03)
+    assert info.flops == pytest.approx(275e6, rel=0.01)
 
 
 def test_flops_are_multiply_accumulates(unpretrained):
@@ -74,6 +87,14 @@ def test_unknown_name_is_refused_with_what_exists(name, unpretrained):
         open_backbone(name, unpretrained)
 
 
+@pytest.mark.parametrize("name", [SMALL, "handcrafted"])
+def test_run_key_sees_another_input(name, unpretrained):
+    backbone = open_backbone(name, unpretrained)
+    assert (
+        backbone.info.input_hash == backbone.input.digest() != replace(backbone.input, height_px=7).digest()
+    )
+
+
 def test_tagged_name_has_facts_of_its_tag(unpretrained):
     info = describe_backbone("vit_tiny_patch16_224.augreg_in21k", unpretrained)
     assert info.family == "vit"
@@ -86,11 +107,65 @@ def test_tagged_name_has_facts_of_its_tag(unpretrained):
 def test_features_are_timms_own(unpretrained):
     backbone = open_backbone(SMALL, unpretrained)
     batch = images()
-    values = backbone.embed(batch)
+    values = backbone.extract(batch).values
     assert values.shape == (3, backbone.info.embedding_width) and values.dtype == np.float32
     with torch.no_grad():
-        expected = backbone.module(torch.stack([backbone.preprocess(image) for image in batch]))
+        expected = backbone.feature_module()(tensor_of(batch, backbone))
     np.testing.assert_allclose(values, expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def tensor_of(batch, backbone):
+    small = np.stack([resized(image, backbone.input) for image in batch])
+    return normalised_tensor(torch.from_numpy(small), backbone.input)
+
+
+def give_it_a_life(network):
+    """Makes batch norms do something, as training would: fresh ones change next to nothing."""
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                for values in (layer.weight, layer.bias, layer.running_mean, layer.running_var):
+                    values.uniform_(0.5, 1.5)
+
+
+@pytest.mark.parametrize(
+    "name", ["mobileone_s0", "repvgg_a0", "mobilenetv3_small_050", "resnet10t", "test_vit"]
+)
+def test_inference_form_computes_the_same_with_no_batch_norm_left(name):
+    torch.manual_seed(0)
+    network = timm.create_model(name, num_classes=0).eval()
+    give_it_a_life(network)
+    size = network.pretrained_cfg["input_size"][-1]
+    image = torch.randn(2, 3, size, size)
+    with torch.no_grad():
+        expected = network(image)
+        form = inference_form(network, image[:1])
+        given = form(image)
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in form.modules())
+    assert torch.nn.functional.cosine_similarity(given, expected).min() > 0.9999
+    torch.testing.assert_close(given, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+
+
+class ReadTwice(torch.nn.Module):
+    """The convolution's result goes past the batch norm as well: folding would change it."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.norm = torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)
+
+    def forward(self, images):
+        maps = self.convolution(images)
+        return self.norm(maps) + maps
+
+
+def test_batch_norm_stays_where_folding_would_change_the_function():
+    torch.manual_seed(0)
+    network, image = ReadTwice().eval(), torch.randn(2, 3, 8, 8)
+    give_it_a_life(network)
+    expected = network(image)
+    form = inference_form(network, image)
+    torch.testing.assert_close(form(image), expected, rtol=0, atol=0)
+    assert isinstance(form.norm, torch.nn.BatchNorm2d)
 
 
 def test_preprocessing_is_timms_own_but_for_the_crop(unpretrained):
@@ -102,9 +177,8 @@ def test_preprocessing_is_timms_own_but_for_the_crop(unpretrained):
     )  # fmt: skip
     from PIL import Image
 
-    torch.testing.assert_close(
-        backbone.preprocess(image), transform(Image.fromarray(image)), rtol=0, atol=1e-5
-    )
+    given = tensor_of([image], backbone)[0]
+    torch.testing.assert_close(given, transform(Image.fromarray(image)), rtol=0, atol=1e-5)
 
 
 def test_long_strip_is_seen_from_end_to_end(unpretrained):
@@ -118,14 +192,14 @@ def test_order_and_progress_survive_reading_in_threads(unpretrained):
     backbone = open_backbone(SMALL, unpretrained)
     backbone.batch_size = 4
     batch, done = images(11), []
-    values = backbone.embed([lambda i=i: batch[i] for i in range(11)], done.append)
+    values = backbone.extract([lambda i=i: batch[i] for i in range(11)], done.append).values
     assert done == [4, 8, 11]
-    np.testing.assert_allclose(values, backbone.embed(batch), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(values, backbone.extract(batch).values, rtol=1e-4, atol=1e-5)
 
 
 def test_no_images_give_no_features(unpretrained):
     backbone = open_backbone(SMALL, unpretrained)
-    assert backbone.embed([]).shape == (0, backbone.info.embedding_width)
+    assert backbone.extract([]).values.shape == (0, backbone.info.embedding_width)
 
 
 def test_unreadable_image_stops_with_its_own_error(unpretrained):
@@ -133,13 +207,13 @@ def test_unreadable_image_stops_with_its_own_error(unpretrained):
         raise CvAutomlError("images/a.jpg is broken")
 
     with pytest.raises(CvAutomlError, match=r"a\.jpg is broken"):
-        open_backbone(SMALL, unpretrained).embed([images(1)[0], broken])
+        open_backbone(SMALL, unpretrained).extract([images(1)[0], broken])
 
 
 def test_batch_is_halved_when_memory_runs_out(unpretrained, monkeypatch):
     backbone = open_backbone(SMALL, unpretrained)
     backbone.batch_size = 8
-    expected = backbone.embed(images(9))
+    expected = backbone.extract(images(9)).values
     forward = backbone.forward_batch
 
     def starving(batch):
@@ -162,29 +236,29 @@ def test_other_errors_of_the_network_are_not_hidden(unpretrained, monkeypatch):
         backbone, "forward_batch", lambda batch: (_ for _ in ()).throw(RuntimeError("shapes"))
     )
     with pytest.raises(RuntimeError, match="shapes"):
-        backbone.embed(images(1))
+        backbone.extract(images(1))
 
 
 def test_bf16_features_point_the_same_way_and_have_their_own_cache_key(unpretrained):
     full = open_backbone(SMALL, unpretrained)
     half = open_backbone(SMALL, unpretrained.override(precision="bf16"))
-    a, b = full.embed(images()), half.embed(images())
+    a, b = full.extract(images()).values, half.extract(images()).values
     cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     assert cosine.min() > 0.99
     assert full.cache_key != half.cache_key
-    assert next(half.module.parameters()).dtype == torch.float32
+    assert next(half.feature_module().parameters()).dtype == torch.float32
 
 
 def test_network_to_train_is_a_copy_of_the_shared_one(unpretrained):
     backbone = open_backbone(SMALL, unpretrained)
     copy = backbone.feature_module()
     assert all(p.requires_grad for p in copy.parameters())
-    assert not any(p.requires_grad for p in backbone.module.parameters())
-    before = backbone.embed(images())
+    assert any(isinstance(layer, torch.nn.BatchNorm2d) for layer in copy.modules()), "not its inference form"
+    before = backbone.extract(images()).values
     with torch.no_grad():
         for parameter in copy.parameters():
             parameter.add_(1)
-    np.testing.assert_array_equal(backbone.embed(images()), before)
+    np.testing.assert_array_equal(backbone.extract(images()).values, before)
 
 
 def test_handcrafted_has_nothing_to_fine_tune(unpretrained):
@@ -196,7 +270,11 @@ def test_handcrafted_has_nothing_to_fine_tune(unpretrained):
 def test_real_weights_load_whole_and_tell_images_apart(name, weights_dir: Path, unpretrained):
     backbone = open_backbone(name, unpretrained.override(weights="pretrained", weights_dir=weights_dir))
     assert backbone.info.weights_origin == "weights_dir"
+    with torch.no_grad():
+        whole = backbone.feature_module()(tensor_of(images(), backbone)).numpy()
+    cosine = (whole * backbone.extract(images()).values).sum(1) / np.linalg.norm(whole, axis=1) ** 2
+    np.testing.assert_allclose(cosine, 1, atol=1e-3)
     ramp = np.tile(np.linspace(0, 255, 64, dtype=np.uint8)[None, :, None], (64, 1, 3))
-    values = backbone.embed([ramp, ramp.transpose(1, 0, 2), 255 - ramp])
+    values = backbone.extract([ramp, ramp.transpose(1, 0, 2), 255 - ramp]).values
     assert np.isfinite(values).all()
     assert np.linalg.norm(values[0] - values[1]) > 1e-2 * np.linalg.norm(values[0])

@@ -7,7 +7,7 @@ import torch
 from lib.config import Settings
 from lib.zoo.backbones import backbone_names, describe_backbone, open_backbone
 from lib.zoo.heads import HEADS
-from lib.zoo.heads.base import TrainingJob
+from lib.zoo.jobs import TrainingJob
 from lib.zoo.recipes import recipe_for
 from lib.zoo.segmentation import naive_result
 

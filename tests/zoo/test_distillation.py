@@ -16,25 +16,26 @@ def test_distillation_loss_of_a_case_computed_by_hand():
     # T = 2. Teacher logits (2 ln 3, 0): p = (3/4, 1/4). Student logits (0, 0): q = (1/2, 1/2).
     # KL(p ‖ q) = 3/4 ln(3/2) + 1/4 ln(1/2); cross-entropy of the student = ln 2.
     teacher = torch.tensor([[2 * math.log(3), 0.0]])
-    student = torch.zeros(1, 2)
+    student = torch.zeros(5, 1, 2)
     divergence = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
     expected = 0.7 * 4 * divergence + 0.3 * math.log(2)
     loss = distillation_loss(student, teacher, torch.tensor([0]), temperature=2.0, weight=0.7)
-    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    assert loss.shape == (5, 1)
+    assert loss.flatten().tolist() == pytest.approx([expected] * 5, rel=1e-5)
 
 
 def test_distillation_without_weight_is_cross_entropy():
     generator = torch.Generator().manual_seed(0)
     student, teacher = torch.randn(2, 8, 3, generator=generator)
     labels = torch.arange(8) % 3
-    loss = distillation_loss(student, teacher, labels, temperature=4.0, weight=0.0)
-    assert float(loss) == pytest.approx(float(F.cross_entropy(student, labels)))
+    loss = distillation_loss(student[None], teacher, labels, temperature=4.0, weight=0.0)
+    assert float(loss.mean()) == pytest.approx(float(F.cross_entropy(student, labels)))
 
 
 def test_a_student_that_answers_as_its_teacher_has_no_soft_loss():
     logits = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
-    loss = distillation_loss(logits, logits, torch.zeros(8, dtype=torch.long), temperature=4.0, weight=1.0)
-    assert float(loss) == pytest.approx(0, abs=1e-6)
+    loss = distillation_loss(logits[None], logits, torch.zeros(8, dtype=torch.long), 4.0, weight=1.0)
+    assert loss.numpy() == pytest.approx(0, abs=1e-5)
 
 
 def test_the_teacher_of_a_student_has_the_recipe_of_the_mlp_head():
@@ -46,14 +47,15 @@ def test_student_uses_the_identical_mlp_of_the_same_sweep(monkeypatch):
     monkeypatch.setattr(distillation, "TEACHERS", shelf)
     alone = HEADS["student"]().train(made_up_job("student", epochs=2))
     trainings = []
-    original = distillation.trained_on_features
+    original = distillation.fitted_perceptron
     monkeypatch.setattr(
-        distillation, "trained_on_features", lambda *given: trainings.append(given) or original(*given)
+        distillation, "fitted_perceptron", lambda *a, **k: trainings.append(a) or original(*a, **k)
     )
     HEADS["mlp"]().train(made_up_job("mlp", epochs=2))
     shared = HEADS["student"]().train(made_up_job("student", epochs=2))
     assert len(trainings) == 2  # the mlp and the student, no second teacher
     assert shared.epochs == alone.epochs
+    assert "teacher mlp" in shared.notes[0] and "accuracy" not in shared.notes[0]
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"epochs": 3}, {"data_set": made_up_data_set(n=100)}])

@@ -12,9 +12,10 @@ from torch import nn
 
 from lib.datasets import load_data_set
 from lib.zoo import finetuning
-from lib.zoo.backbones import Backbone, InputSpec
+from lib.zoo.base import Backbone, InputSpec
 from lib.zoo.finetuning import ResizedImages, TunedPair, augmentation, finetuned
 from lib.zoo.heads import HEADS, TrainingJob
+from lib.zoo.logistic import fitted_logistic
 from lib.zoo.recipes import recipe_for
 from tests.benchmark.made_up_sweep import write_tiny_set
 from tests.zoo.made_up import made_up_backbone_info
@@ -48,7 +49,7 @@ class TinyBackbone(Backbone):
 
 @pytest.fixture
 def job(tmp_path, settings):
-    data_set = load_data_set(write_tiny_set(tmp_path / "tiny", images=10), settings)
+    data_set = load_data_set(write_tiny_set(tmp_path / "tiny", images=10), settings).fold("folds", 0)
     recipe = recipe_for("linear", "classification", settings, precision="fp32", epochs=2, finetune=True)
     return TrainingJob(data_set, TinyBackbone(), recipe, seed=0, device=torch.device("cpu"))
 
@@ -58,32 +59,37 @@ def test_finetuning_measures_every_epoch(job, head, settings):
     recipe = recipe_for(head, "classification", settings, precision="fp32", epochs=2, finetune=True)
     result = HEADS[head]().train(replace(job, recipe=recipe))
     assert [entry.epoch for entry in result.epochs] == [1, 2]
-    assert result.final.metrics == result.epochs[-1].test
+    assert result.epochs[-1].test.items() <= result.final.metrics.items()
+    assert result.validation == result.epochs[-1].validation
+    assert (set(result.chosen), result.batch_size) == (set(recipe.grid), recipe.batch_size)
     assert result.parameters == HEADS[head]().parameters(8, 3)
     assert result.predict(np.zeros((5, 8), dtype=np.float32)).shape == (5, 3)
 
 
 def test_the_same_seed_gives_the_same_numbers(job):
-    assert finetuned(job, ()).epochs == finetuned(job, ()).epochs
-    assert finetuned(replace(job, seed=1), ()).epochs != finetuned(job, ()).epochs
+    assert finetuned(job, fitted_logistic).epochs == finetuned(job, fitted_logistic).epochs
+    assert finetuned(replace(job, seed=1), fitted_logistic).epochs != finetuned(job, fitted_logistic).epochs
 
 
 def test_the_backbone_is_trained_and_the_shared_one_is_not(job, monkeypatch):
     before = copy.deepcopy(job.backbone._network.state_dict())
     tuned = []
-    original = finetuning._epochs
-    monkeypatch.setattr(
-        finetuning, "_epochs", lambda job, pair, images: tuned.append(pair) or original(job, pair, images)
-    )
-    finetuned(job, ())
+    original = TunedPair.started
+    monkeypatch.setattr(TunedPair, "started", lambda *given: tuned.append(original(*given)) or tuned[-1])
+    finetuned(job, fitted_logistic)
     shared = job.backbone._network.state_dict()
     assert all(torch.equal(before[name], shared[name]) for name in before)
     assert not torch.equal(before["0.weight"], tuned[0].backbone.state_dict()["0.weight"])
     assert torch.equal(before["1.running_mean"], tuned[0].backbone.state_dict()["1.running_mean"])
 
 
+def test_the_head_has_its_own_learning_rate_and_the_backbone_the_small_one(job, settings):
+    rates = [group["lr"] for group in TunedPair.started(job, fitted_logistic).optimizer().param_groups]
+    assert rates == [settings.classification.learning_rate, settings.finetune.learning_rate]
+
+
 def test_it_starts_from_the_head_trained_on_frozen_features(job):
-    pair = TunedPair.started(job, ResizedImages(job.data_set, job.backbone), ())
+    pair = TunedPair.started(job, fitted_logistic)
     test = job.data_set.indices("test")
     with torch.inference_mode():
         logits = pair.logits(ResizedImages(job.data_set, job.backbone).batch(test))

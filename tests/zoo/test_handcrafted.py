@@ -2,15 +2,7 @@ import numpy as np
 import pytest
 
 from lib.zoo.backbones import open_backbone
-from lib.zoo.handcrafted import (
-    COOCCURRENCE_OFFSETS,
-    INFO,
-    WIDTH,
-    cooccurrence_statistics,
-    describe_image,
-    lbp_histogram,
-    orientation_histograms,
-)
+from lib.zoo.handcrafted import INFO, WIDTH, describe_image, lbp_histogram, orientation_histograms
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (5, 400, 3), (256, 1600, 3), (128, 128, 3)])
@@ -27,40 +19,9 @@ def test_flat_image_has_no_edges_and_finite_statistics(value):
     assert np.isfinite(features).all()
 
 
-def test_lbp_of_a_flat_patch_is_all_neighbours_at_least_as_bright():
-    histogram = lbp_histogram(np.zeros((9, 9), np.float32), radius=1)
-    assert histogram[8] == 1.0 and histogram.sum() == 1.0
-
-
-def test_lbp_of_a_single_bright_pixel_by_hand():
-    grey = np.zeros((5, 5), np.float32)
-    grey[2, 2] = 1
-    # 9 inner pixels: the bright one has no brighter neighbour (pattern 0); each of its 8 neighbours has all 8 at least as bright.
-    histogram = lbp_histogram(grey, radius=1)
-    np.testing.assert_allclose(histogram, [1 / 9, 0, 0, 0, 0, 0, 0, 0, 8 / 9, 0])
-
-
 def test_lbp_does_not_change_when_the_image_is_turned():
     grey = np.random.default_rng(1).random((32, 32)).astype(np.float32)
     np.testing.assert_allclose(lbp_histogram(grey, 1), lbp_histogram(np.rot90(grey), 1))
-
-
-def test_cooccurrence_of_stripes_by_hand():
-    stripes = np.tile(np.array([0.0, 1.0], np.float32), (4, 2))
-    # Levels 0 and 7 alternate along a row: 8 pairs (0, 7), 4 pairs (7, 0).
-    contrast, homogeneity, energy, correlation = cooccurrence_statistics(stripes, (0, 1))
-    assert contrast == 49
-    assert homogeneity == pytest.approx(1 / 8)
-    assert energy == pytest.approx(np.hypot(8, 4) / 12)
-    assert correlation == pytest.approx(-1)
-    # Down a column nothing changes.
-    assert cooccurrence_statistics(stripes, (1, 0))[0] == 0
-    assert cooccurrence_statistics(stripes, (1, 0))[3] == pytest.approx(1)
-
-
-@pytest.mark.parametrize("offset", COOCCURRENCE_OFFSETS)
-def test_cooccurrence_of_a_flat_image_is_perfect_agreement(offset):
-    np.testing.assert_allclose(cooccurrence_statistics(np.zeros((16, 16)), offset), [0, 1, 1, 1])
 
 
 def test_orientation_histogram_puts_a_ramp_into_one_direction():
@@ -77,9 +38,8 @@ def test_backbone_tells_textures_apart_and_claims_no_pretraining(unpretrained):
     noise = generator.integers(0, 200, (64, 64), dtype=np.uint8)
     backbone = open_backbone("handcrafted", unpretrained)
     images = [np.repeat(image[..., None], 3, axis=2) for image in (rows, rows.T, noise)]
-    features = backbone.embed(images)
+    features = backbone.extract(images).values
     assert features.shape == (3, INFO.embedding_width)
     distances = np.linalg.norm(features[:, None] - features[None], axis=2)
     assert distances[np.triu_indices(3, 1)].min() > 0.5
     assert (INFO.parameters, INFO.weights_origin, INFO.family) == (0, "none", "handcrafted")
-    assert backbone.module is None

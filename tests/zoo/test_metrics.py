@@ -5,12 +5,17 @@ import pytest
 from sklearn import metrics as reference
 
 from lib.errors import CvAutomlError
+from lib.records.schema import METRICS
 from lib.zoo.metrics import (
+    Judge,
     classification_metrics,
     confusion_matrix,
     expected_calibration_error,
     per_class_metrics,
+    ranking_metrics,
 )
+from lib.zoo.standard_errors import combined_standard_error, standard_errors
+from tests.zoo.made_up import made_up_data_set
 
 
 def softmax(scores):
@@ -72,6 +77,45 @@ def test_auroc_is_left_out_where_only_one_class_is_present():
     measured = classification_metrics(np.zeros(4, dtype=int), np.ones((4, 1)))
     assert "auroc" not in measured
     assert measured["accuracy"] == 1
+
+
+@pytest.mark.parametrize(("shares", "n"), [((0.5, 0.5), 150), ((0.9, 0.1), 300), ((0.6, 0.3, 0.1), 300)])
+def test_standard_errors_are_those_of_a_bootstrap_over_images(shares, n):
+    generator = np.random.default_rng(n)
+    labels = generator.choice(len(shares), n, p=shares)
+    probabilities = softmax(generator.normal(size=(n, len(shares))) + 1.5 * np.eye(len(shares))[labels])
+    draws = []
+    for _ in range(600):
+        rows = generator.integers(0, n, n)
+        draws.append(ranking_metrics(labels[rows], probabilities[rows]))
+    measured = standard_errors(labels, probabilities)
+    assert set(measured) == set(METRICS["classification"])
+    for name, value in measured.items():
+        assert value == pytest.approx(np.std([draw[name] for draw in draws]), rel=0.15)
+
+
+def test_standard_error_of_accuracy_is_the_binomial_one():
+    labels, probabilities = np.zeros(50, dtype=int), np.tile([0.9, 0.1], (50, 1))
+    probabilities[:10] = [0.1, 0.9]
+    measured = standard_errors(labels, probabilities)
+    assert measured["accuracy"] == pytest.approx(np.sqrt(0.8 * 0.2 / 50))
+    assert "auroc" not in measured
+    assert standard_errors(labels[:0], probabilities[:0]) == {}
+
+
+def test_standard_errors_of_folds_combine_as_of_a_mean_of_independent_numbers():
+    assert combined_standard_error([0.03, 0.04]) == pytest.approx(0.025)
+
+
+def test_a_judge_measures_each_part_by_itself():
+    data_set = made_up_data_set()
+    judge = Judge.of(data_set)
+    right = np.eye(4)[judge.labels]
+    right[judge.is_test] = np.roll(right[judge.is_test], 1, axis=1)
+    entry, final = judge.entry(3, right, 0.5), judge.final(right)
+    assert (entry.epoch, entry.train_loss) == (3, 0.5)
+    assert entry.validation["accuracy"] == 1 and entry.test["accuracy"] == final.metrics["accuracy"] == 0
+    assert np.sum(final.confusion) == (data_set.parts == "test").sum()
 
 
 def test_calibration_error_of_a_case_counted_by_hand():

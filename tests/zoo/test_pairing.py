@@ -11,7 +11,7 @@ HANDCRAFTED = made_up_backbone_info("handcrafted", family="handcrafted")
 
 
 def test_a_pair_that_fits_has_no_reason():
-    assert incompatibility(made_up_data_set().info(), HANDCRAFTED, "linear", finetune=False) is None
+    assert incompatibility(made_up_data_set().info("own"), HANDCRAFTED, "linear", finetune=False) is None
 
 
 @pytest.mark.parametrize(
@@ -25,16 +25,16 @@ def test_a_pair_that_fits_has_no_reason():
 )
 def test_a_pair_that_cannot_work_says_why(head, task, backbone, finetune, reason):
     data_set = made_up_data_set(task=task)
-    assert reason in incompatibility(data_set.info(), backbone, head, finetune)
+    assert reason in incompatibility(data_set.info("own"), backbone, head, finetune)
 
 
 def test_a_set_without_test_images_says_so():
-    info = made_up_data_set().info().model_copy(update={"n_test": 0})
+    info = made_up_data_set().info("own").model_copy(update={"n_test": 0})
     assert "test part" in incompatibility(info, NETWORK, "linear", finetune=False)
 
 
 def test_a_set_of_one_class_says_so():
-    assert "one class" in incompatibility(made_up_data_set(n_classes=1).info(), NETWORK, "linear", False)
+    assert "one class" in incompatibility(made_up_data_set(n_classes=1).info("own"), NETWORK, "linear", False)
 
 
 def test_heads_that_fit_a_task():
@@ -46,4 +46,4 @@ def test_heads_that_fit_a_task():
 
 def test_an_unknown_head_is_answered_with_the_nearest_name():
     with pytest.raises(CvAutomlError, match="did you mean linear"):
-        incompatibility(made_up_data_set().info(), NETWORK, "lineer", finetune=False)
+        incompatibility(made_up_data_set().info("own"), NETWORK, "lineer", finetune=False)

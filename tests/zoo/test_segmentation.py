@@ -8,14 +8,21 @@ import torch
 from lib.datasets.base import Card, DataSet
 from lib.errors import DataSetError, TooLittleDataError
 from lib.records import Recipe
+from lib.records.schema import METRICS
 from lib.zoo.backbones import backbone_names, open_backbone
-from lib.zoo.heads.base import TrainingJob
+from lib.zoo.jobs import TrainingJob
 from lib.zoo.segmentation import features as features_module
 from lib.zoo.segmentation import naive_result, train_decoder
+from lib.zoo.segmentation import training as training_module
 from lib.zoo.segmentation.decoders import DeepLabV3Plus
 from lib.zoo.segmentation.features import FrozenPyramids
 from lib.zoo.segmentation.masks import SizedImages, resized_mask
-from lib.zoo.segmentation.metrics import PixelCounts, final_mask_metrics, mask_metrics
+from lib.zoo.segmentation.metrics import (
+    PixelCounts,
+    final_mask_metrics,
+    mask_metrics,
+    mask_standard_errors,
+)
 from lib.zoo.segmentation.pyramid import Pyramid, grid_sizes
 from lib.zoo.segmentation.small_masks import emptied, smallest_areas
 from lib.zoo.segmentation.training import training_batches
@@ -47,7 +54,7 @@ def made_up_set(n=20, parts=("train", "train", "train", "validation", "test"), *
     facts = {
         "name": "squares", "card": card, "root": Path("nowhere"), "task": "segmentation", "classes": card.classes,
         "files": tuple(f"{i:03}.jpg" for i in range(n)), "parts": np.array(list(parts) * n)[:n],
-        "fingerprint": "f", "images_fingerprint": "i", "split_hash": "s", "read_mask": squares,
+        "fingerprint": "f", "images_fingerprint": "i", "read_mask": squares,
     }  # fmt: skip
     return Squares(**facts | values)
 
@@ -75,6 +82,11 @@ def counts(predicted, target):
     return PixelCounts.of(torch.tensor(predicted).bool(), torch.tensor(target).bool())
 
 
+def background_iou(predicted, target):
+    answer, truth = (~np.array(masks, bool).any(axis=1) for masks in (predicted, target))
+    return (answer & truth).sum() / (answer | truth).sum()
+
+
 def test_mean_dice_of_a_case_by_hand():
     # Two images of 1 x 4 pixels, two classes.
     target = [[[[1, 1, 0, 0]], [[0, 0, 0, 0]]], [[[0, 0, 0, 0]], [[1, 0, 0, 0]]]]
@@ -83,7 +95,8 @@ def test_mean_dice_of_a_case_by_hand():
     measured = mask_metrics(counts(predicted, target))
     assert measured["dice"] == pytest.approx((1 / 2 + 1 + 0 + 2 / 3) / 4)
     assert measured["iou"] == pytest.approx((1 / 3 + 1 + 0 + 1 / 2) / 4)
-    assert measured["dice_present"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert measured["defect_dice"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert measured["miou"] == pytest.approx((1 / 4 + 1 / 2 + background_iou(predicted, target)) / 3)
     assert measured["pixel_precision"] == pytest.approx(2 / 5)
     assert measured["pixel_recall"] == pytest.approx(2 / 3)
     assert measured["image_accuracy"] == pytest.approx(3 / 4)
@@ -103,7 +116,7 @@ def test_per_class_metrics_are_those_of_the_class_alone():
     final = final_mask_metrics(counts([[[[1, 0]], [[1, 0]]]], target), ("a", "b"))
     assert (final.per_class["a"]["dice"], final.per_class["b"]["dice"]) == (1, 0)
     assert (final.per_class["a"]["support"], final.per_class["b"]["support"]) == (1, 0)
-    assert "dice_present" not in final.per_class["b"]
+    assert "defect_dice" not in final.per_class["b"]
 
 
 def test_emptying_a_small_mask_moves_its_pixels():
@@ -126,6 +139,40 @@ def test_smallest_area_is_chosen_for_each_class_where_dice_is_best():
         (1 + 1 + 0.5) / 3
     )
     assert smallest_areas(counts(predicted[:0], target[:0])).tolist() == [0.0] * 3
+
+
+def random_masks(n=40):
+    generator = np.random.default_rng(5)
+    share = generator.random((n, 3, 1, 1)) * (generator.random((n, 3, 1, 1)) < 0.6)
+    target = generator.random((n, 3, 6, 7)) < share
+    return target ^ (generator.random(target.shape) < 0.1), target
+
+
+def test_miou_is_that_of_all_pixels_with_the_background_also_after_emptying():
+    predicted, target = random_masks()
+    predicted = predicted & (
+        predicted.cumsum(axis=1) == 1
+    )  # one class a pixel, as the background's count supposes
+    gone = emptied(counts(predicted, target), torch.tensor([0.0, 0.3, 2.0]))
+    areas = predicted.mean(axis=(2, 3))
+    kept = predicted & (areas >= np.array([0.0, 0.3, 2.0]))[..., None, None]
+    again = counts(kept, target)
+    assert torch.equal(gone.ground, again.ground) and torch.equal(gone.tp, again.tp)
+    ious = [(kept[:, c] & target[:, c]).sum() / (kept[:, c] | target[:, c]).sum() for c in range(3)]
+    assert mask_metrics(gone)["miou"] == pytest.approx(np.mean([*ious, background_iou(kept, target)]))
+
+
+def test_standard_errors_of_masks_are_those_of_a_bootstrap_over_images():
+    predicted, target = random_masks(60)
+    generator = np.random.default_rng(0)
+    draws = []
+    for _ in range(400):
+        rows = generator.integers(0, 60, 60)
+        draws.append(mask_metrics(counts(predicted[rows], target[rows])))
+    measured = mask_standard_errors(counts(predicted, target))
+    assert set(measured) == {"dice", "defect_dice", "miou"}
+    for name, value in measured.items():
+        assert value == pytest.approx(np.std([draw[name] for draw in draws]), rel=0.15)
 
 
 def test_empty_part_has_no_metrics():
@@ -210,7 +257,7 @@ def test_naive_is_the_empty_mask_in_every_epoch(unpretrained):
     result = naive_result(job(unpretrained, data_set, epochs=3, on_epoch=seen.append))
     # Of 20 x 2 pairs, 10 have a defect: an empty mask is right in the others.
     assert [entry.test["dice"] for entry in seen] == [0.75] * 3
-    assert result.final.metrics["dice_present"] == 0 and result.parameters == 0
+    assert result.final.metrics["defect_dice"] == 0 and result.parameters == 0
     assert result.final.per_class["bright"]["support"] == 5
 
 
@@ -220,7 +267,10 @@ def test_decoder_learns_to_beat_the_empty_mask(unpretrained):
     losses = [entry.train_loss for entry in result.epochs]
     assert losses[-1] < 0.6 * losses[0]
     assert result.final.metrics["dice"] > naive_result(given).final.metrics["dice"]
-    assert result.final.metrics == result.epochs[-1].test
+    assert (
+        result.final.metrics == result.epochs[-1].test and result.validation == result.epochs[-1].validation
+    )
+    assert set(METRICS["segmentation"]) == set(result.final.standard_error) < set(result.final.metrics)
 
 
 def test_same_seed_same_numbers(unpretrained):
@@ -228,6 +278,12 @@ def test_same_seed_same_numbers(unpretrained):
         train_decoder(job(unpretrained, seed=seed), DeepLabV3Plus).epochs for seed in (1, 1, 2)
     )
     assert first == second != other
+
+
+def test_fine_tuning_has_a_learning_rate_for_the_decoder_and_one_for_the_backbone(unpretrained):
+    given = job(unpretrained, finetune=True, options={"backbone_learning_rate": 1e-5})
+    rates = [group["lr"] for group in training_module._Training(given, DeepLabV3Plus)._parameter_groups()]
+    assert rates == [given.recipe.learning_rate, 1e-5]
 
 
 def test_training_tells_parameters_epochs_and_predicts_probabilities(unpretrained):

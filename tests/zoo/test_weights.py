@@ -1,17 +1,20 @@
 import hashlib
 
 import huggingface_hub
+import numpy as np
 import pytest
 import timm
 import torch
 import yaml
 from safetensors.torch import save_file
 
-from lib.errors import WeightsError
+from lib.errors import CvAutomlError, WeightsError
 from lib.zoo import weights as weights_module
 from lib.zoo.backbones import describe_backbone, open_backbone
+from lib.zoo.loading import create_network, read_state
 from lib.zoo.network import network_info
-from lib.zoo.weights import create_network, find_weights, random_weights, read_state
+from lib.zoo.preprocessing import normalised_tensor, resized
+from lib.zoo.weights import find_weights, random_weights
 
 NAME = "test_resnet"  # timm's own miniature network
 
@@ -70,10 +73,54 @@ def test_card_decides_normalisation_size_and_padding(from_folder, tmp_path, stat
     assert backbone.info.pretraining_data == "steel"
     assert any(
         isinstance(layer, torch.nn.GELU) or "GELU" in type(layer).__name__
-        for layer in backbone.module.modules()
+        for layer in backbone.feature_module().modules()
     )
-    white = backbone.preprocess(torch.full((10, 20, 3), 255, dtype=torch.uint8).numpy())
+    white = normalised_tensor(torch.full((64, 64, 3), 255, dtype=torch.uint8), backbone.input)
     torch.testing.assert_close(white, torch.full((3, 64, 64), 2.0))
+
+
+CUT = {"architecture": NAME, "feature_map": 2, "input_size_px": 64, "pretraining": "steel"}
+
+
+def test_cut_network_is_its_feature_map_averaged(from_folder, tmp_path, state):
+    cut_state = {key: value for key, value in state.items() if not key.startswith(("layer3", "layer4", "fc"))}
+    put(tmp_path / "weights", cut_state, CUT, "steel_c3")
+    backbone = open_backbone("steel_c3", from_folder)
+    image = torch.randint(0, 256, (40, 90, 3), dtype=torch.uint8).numpy()
+    values = backbone.extract([image]).values
+    whole = timm.create_model(NAME, num_classes=7).eval()
+    whole.load_state_dict(state)
+    with torch.no_grad():
+        small = normalised_tensor(
+            torch.from_numpy(np.stack([resized(image, backbone.input)])), backbone.input
+        )
+        expected = whole.forward_intermediates(small, indices=[2], intermediates_only=True)[0].mean((2, 3))
+    torch.testing.assert_close(torch.from_numpy(values), expected, rtol=1e-4, atol=1e-5)
+    whole_info = describe_backbone(NAME, from_folder.override(weights="random"))
+    assert backbone.info.name == "steel_c3" and backbone.info.parameters < whole_info.parameters / 2
+    assert backbone.info.pretraining_data == "steel"
+    assert sum(p.numel() for p in backbone.feature_module().parameters()) >= backbone.info.parameters
+    cut_state.pop("conv1.0.weight")
+    put(tmp_path / "weights", cut_state, CUT, "steel_c3")
+    with pytest.raises(WeightsError, match=r"steel_c3\.safetensors does not fit.*conv1"):
+        open_backbone("steel_c3", from_folder).feature_module()
+
+
+def test_cut_network_that_the_folder_lacks_is_no_other_network(from_folder, tmp_path, state):
+    folder = put(tmp_path / "weights", state)
+    with pytest.raises(
+        CvAutomlError, match=r"unknown backbone 'resnet18_c4'.*resnet18_c4\.yaml in weights_dir"
+    ):
+        open_backbone("resnet18_c4", from_folder)
+    (folder / "resnet18_c4.yaml").write_text(yaml.safe_dump(CUT))
+    with pytest.raises(WeightsError, match=r"no resnet18_c4\.safetensors"):
+        open_backbone("resnet18_c4", from_folder)
+    assert (
+        open_backbone("resnet18_c4", from_folder.override(weights="random")).info.weights_origin == "random"
+    )
+    (folder / "resnet18_c4.yaml").write_text(f"architecture: {NAME}")
+    with pytest.raises(WeightsError, match="feature_map go together"):
+        open_backbone("resnet18_c4", from_folder)
 
 
 def test_another_card_is_another_hash(from_folder, tmp_path, state):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.datasets.declared import PART_NAMES
 from lib.datasets.images import image_files
 from lib.datasets.layouts.base import LAYOUTS, Contents
 from lib.datasets.pictures import Pictures
-from lib.datasets.splits import PART_NAMES
 from lib.errors import DataSetError
 from lib.records.schema import Task
 
@@ -49,22 +49,17 @@ class Folders:
         inside = [file.split("/")[0 if base == root else 1 :] for file in pictures.files]
         position = {name: i for i, name in enumerate(classes)}
         names = [places[has_parts] for places in inside]
-        return Contents(
-            labels=np.array([position.get(name, 0) for name in names], dtype=np.int64),
-            parts=np.array([PART_NAMES[places[0].lower()] for places in inside]) if has_parts else None,
-            errors=tuple(
-                f"{base / name}: the card's classes do not name '{name}'; add it there or move the folder out"
-                for name in sorted(set(names) - set(classes))
-            ),
-            flaws=(
-                *(f"class '{name}' of the card has no image" for name in classes if name not in names),
-                *(
-                    f"{base / file}: lies in no class folder and is not used"
-                    for file in everything
-                    if file.count("/") <= has_parts
-                ),
-            ),
-        )
+        parts = np.array([PART_NAMES[places[0].lower()] for places in inside]) if has_parts else None
+        unnamed = sorted(set(names) - set(classes))
+        errors = [
+            f"{base / name}: the card's classes do not name '{name}'; add it there or move the folder out"
+            for name in unnamed
+        ]
+        flaws = [f"class '{name}' of the card has no image" for name in classes if name not in names]
+        loose = [file for file in everything if file.count("/") <= has_parts]
+        flaws += [f"{base / file}: lies in no class folder and is not used" for file in loose]
+        labels = np.array([position.get(name, 0) for name in names], dtype=np.int64)
+        return Contents(labels, parts=parts, errors=tuple(errors), flaws=tuple(flaws))
 
 
 def _base(root: Path) -> Path:

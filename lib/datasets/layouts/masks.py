@@ -58,22 +58,16 @@ class ImagesAndMasks:
         areas = np.zeros((len(wanted), len(classes)), dtype=np.int64)
         errors: list[str] = []
         for i, mask in enumerate(wanted):
-            problem = _problem(by_name.get(mask), pictures.sizes[i], len(classes))
-            if problem:
+            if problem := _problem(by_name.get(mask), pictures.sizes[i], len(classes)):
                 errors.append(f"{root / 'masks' / mask}: {problem}")
                 continue
             for value, count in by_name[mask][3]:
                 if value:
                     areas[i, _class_index(value, len(classes)) - 1] += count
-        return Contents(
-            masks=Masks(
-                areas,
-                tuple(str(by_name[mask][0]) if mask in by_name else "" for mask in wanted),
-                lambda i: _read_mask(root / "masks" / wanted[i], len(classes)),
-            ),
-            errors=tuple(errors),
-            flaws=tuple(_flaws(root, classes, self.files(root), there, areas)),
-        )
+        digests = tuple(str(by_name[mask][0]) if mask in by_name else "" for mask in wanted)
+        masks = Masks(areas, digests, lambda i: _read_mask(root / "masks" / wanted[i], len(classes)))
+        flaws = tuple(_flaws(root, classes, self.files(root), there, areas))
+        return Contents(masks=masks, errors=tuple(errors), flaws=flaws)
 
 
 def _mask_of(image: str) -> str:
@@ -97,9 +91,7 @@ def _measure_mask(path: Path) -> list[Any]:
 
 def _problem(measured: list[Any] | None, size: npt.NDArray[np.int64], n_classes: int) -> str:
     if measured is None:
-        return (
-            "there is no such mask for the image of that name (an image without defects needs an all-0 mask)"
-        )
+        return "there is no such mask for the image of that name (without defects it needs an all-0 mask)"
     _, height, width, pairs, error = measured
     if error:
         return str(error)

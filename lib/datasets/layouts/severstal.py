@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lib.datasets import rle
 from lib.datasets.images import image_files
 from lib.datasets.layouts.base import LAYOUTS, Contents, Masks
 from lib.datasets.pictures import Pictures
-from lib.datasets.tables import read_rows
+from lib.datasets.rle import Runs, fill, parse
 from lib.errors import DataSetError
+from lib.files import read_rows
 from lib.records.schema import Task
 
 TABLE = "train.csv"
@@ -41,12 +41,9 @@ def read_defects(table: Path) -> list[Defect]:
     Raises DataSetError for a table that cannot be read or lacks a column.
     """
     try:
-        rows = read_rows(table, COLUMNS)
+        rows = read_rows(table, _FIRST_FORMAT)
     except DataSetError:
-        try:
-            rows = read_rows(table, _FIRST_FORMAT)
-        except DataSetError:
-            rows = read_rows(table, COLUMNS)
+        rows = read_rows(table, COLUMNS)
     defects = []
     for row in rows:
         if "imageid" in row.values:
@@ -89,27 +86,18 @@ class Severstal:
         found = _Found(root / TABLE, [{} for _ in pictures.files], [], set())
         for (image, class_id), rows in _by_mask(read_defects(root / TABLE)).items():
             found.add(rows, position.get(image), class_id, len(classes), pictures)
-        areas = np.array(
-            [[runs[k].area if k in runs else 0 for k in range(len(classes))] for runs in found.runs],
-            dtype=np.int64,
-        ).reshape(len(pictures.files), len(classes))
-        sizes = pictures.sizes
-        return Contents(
-            masks=Masks(
-                areas,
-                tuple(_digest(runs) for runs in found.runs),
-                lambda i: _draw(found.runs[i], len(classes), int(sizes[i, 0]), int(sizes[i, 1])),
-            ),
-            errors=tuple(found.errors),
-            flaws=tuple(
-                f"{root / TABLE}: names {image}, which is not in {FOLDER}" for image in sorted(found.absent)
-            )
-            + tuple(
-                f"class '{name}' of the card has no row in {TABLE}"
-                for name, area in zip(classes, areas.sum(axis=0), strict=True)
-                if not area
-            ),
-        )
+        areas = np.zeros((len(pictures.files), len(classes)), dtype=np.int64)
+        for i, runs in enumerate(found.runs):
+            for k, one in runs.items():
+                areas[i, k] = one.area
+        absent = [
+            f"{root / TABLE}: names {image}, which is not in {FOLDER}" for image in sorted(found.absent)
+        ]
+        empty = [name for name, area in zip(classes, areas.sum(axis=0), strict=True) if not area]
+        absent += [f"class '{name}' of the card has no row in {TABLE}" for name in empty]
+        digests = tuple(map(_digest, found.runs))
+        masks = Masks(areas, digests, lambda i: _draw(found.runs[i], (len(classes), *pictures.sizes[i])))
+        return Contents(masks=masks, errors=tuple(found.errors), flaws=tuple(absent))
 
 
 @dataclass(frozen=True)
@@ -117,7 +105,7 @@ class _Found:
     """What the rows gave so far: runs by class position for each image, errors, images that are not there."""
 
     table: Path
-    runs: list[dict[int, rle.Runs]]
+    runs: list[dict[int, Runs]]
     errors: list[str]
     absent: set[str]
 
@@ -133,7 +121,7 @@ class _Found:
             return
         size = (None, None) if image is None else tuple(map(int, pictures.sizes[image]))
         try:
-            runs = rle.parse(" ".join(row.text for row in rows), *size)
+            runs = parse(" ".join(row.text for row in rows), *size)
         except DataSetError as error:
             self.errors.append(f"{where} ({rows[0].image}, class {class_id}): {error}")
             return
@@ -150,17 +138,17 @@ def _by_mask(defects: list[Defect]) -> dict[tuple[str, str], list[Defect]]:
     return rows
 
 
-def _digest(runs: dict[int, rle.Runs]) -> str:
+def _digest(runs: dict[int, Runs]) -> str:
     digest = hashlib.sha256()
     for k in sorted(runs):
         digest.update(f"{k}:".encode() + runs[k].starts.tobytes() + runs[k].lengths.tobytes())
     return digest.hexdigest()
 
 
-def _draw(runs: dict[int, rle.Runs], n_classes: int, height: int, width: int) -> npt.NDArray[np.bool_]:
-    masks = np.zeros((n_classes, height, width), dtype=bool)
+def _draw(runs: dict[int, Runs], shape: tuple[int, int, int]) -> npt.NDArray[np.bool_]:
+    masks = np.zeros(shape, dtype=bool)
     for k, one in runs.items():
-        rle.fill(one, masks[k])
+        fill(one, masks[k])
     return masks
 
 

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
-import pandas as pd
-
-from lib.performance_prediction.als.explicit import AlsModel, fit_als
-from lib.performance_prediction.als.fold_in import TableCompletion
+from lib.performance_prediction.als.explicit import AlsModel, OnSweep, fit_als
 from lib.performance_prediction.table.hold_out import best_candidate
-from lib.performance_prediction.table.score_scale import ScaleName, ScoreScale
-from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, Floats, ScoreTable
+from lib.performance_prediction.table.scales import Scale, ScaleName
+from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, ScoreTable
 
-RANKS = (0, 1, 2, 4, 8)
-REGULARISATIONS = (0.3, 1.0, 3.0)  # in units of the measured cells' variance
+RANKS = (0, 1, 2, 3, 4, 8)
+REGULARISATIONS = (0.03, 0.1, 0.3, 1.0, 3.0)  # in units of the measured cells' variance
 SWEEPS = 25
-
-
-class AlsCompletion(TableCompletion):
-    """ALS on a scale of its own; a new row is solved in closed form against the column factors."""
-
-    def __init__(self, model: AlsModel, scale: ScoreScale, table: ScoreTable) -> None:
-        mean = scale.backward(model.predict())
-        super().__init__(mean, model.spread(table.observed) * scale.slope(mean))
-        self.model = model
-        self.scale = scale
-
-    def fold_in(self, values: Floats, features: pd.DataFrame | None = None) -> tuple[Floats, Floats]:
-        """See `Completion.fold_in`."""
-        modelled, spread = self.model.fold_in(self.scale.forward(values))
-        mean = self.scale.backward(modelled)
-        return mean, spread * self.scale.slope(mean)
+CHOICE_SWEEPS = 15  # enough to rank settings; the final fit takes the full number
 
 
 @COMPLETERS.register("als")
@@ -41,22 +23,40 @@ class BiasedAls(Completer):
 
     scale: ScaleName | None = None
     rank: int | None = None
-    regularisation: float = 1.0
+    regularisation: float | None = None
+    highest_rank: int = RANKS[-1]
+    sweeps: int = SWEEPS
 
     def tuned(self, table: ScoreTable, seed: int = 0) -> BiasedAls:
         """See `Completer.tuned`: scale first, at rank 2, then rank and regularisation together."""
-        if self.scale is not None and self.rank is not None:
-            return self
+        scale = self.scale or self._best_scale(table, seed)
+        widest = min(self.highest_rank, max(0, min(table.values.shape) - 1))
+        ranks = [min(self.rank, widest)] if self.rank is not None else [r for r in RANKS if r <= widest]
+        strengths = REGULARISATIONS if self.regularisation is None else (self.regularisation,)
+        grid = [
+            replace(self, scale=scale, rank=rank, regularisation=strength)
+            for rank, strength in product(ranks, strengths)
+        ]
+        short = [replace(candidate, sweeps=min(self.sweeps, CHOICE_SWEEPS)) for candidate in grid]
+        return grid[best_candidate(table, short, seed)]
+
+    def _best_scale(self, table: ScoreTable, seed: int) -> ScaleName:
         scales: tuple[ScaleName, ...] = ("logit", "identity")
-        scale = scales[best_candidate(table, [BiasedAls(name, 2) for name in scales], seed)]
-        widest = max(0, min(table.values.shape) - 1)
-        grid = [BiasedAls(scale, *pair) for pair in product(RANKS, REGULARISATIONS) if pair[0] <= widest]
-        return grid[best_candidate(table, grid, seed)]
+        return scales[best_candidate(table, [BiasedAls(name, 2, 1.0) for name in scales], seed)]
 
     def fit(self, table: ScoreTable, seed: int = 0) -> Completion:
         """See `Completer.fit`."""
-        chosen = self.tuned(table, seed)
-        assert chosen.scale is not None and chosen.rank is not None
-        scale = ScoreScale.fit(chosen.scale, table.values)
-        model = fit_als(scale.forward(table.values), chosen.rank, chosen.regularisation, SWEEPS, seed)
-        return AlsCompletion(model, scale, table)
+        scale, model = self.model(table, seed)
+        mean = scale.backward(model.predict())
+        return Completion(mean, model.spread(table.observed) * scale.slope(mean))
+
+    def model(
+        self, table: ScoreTable, seed: int = 0, on_sweep: OnSweep | None = None
+    ) -> tuple[Scale, AlsModel]:
+        """The fitted factors, and the scale they live on."""
+        chosen = self if None not in (self.scale, self.rank, self.regularisation) else self.tuned(table, seed)
+        assert chosen.scale is not None and chosen.rank is not None and chosen.regularisation is not None
+        scale = Scale.fitted(chosen.scale, table.values)
+        modelled = scale.forward(table.values)
+        heard = on_sweep and (lambda sweep, loss: on_sweep(sweep, scale.unit * loss))
+        return scale, fit_als(modelled, chosen.rank, chosen.regularisation, self.sweeps, seed, heard)

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse
 
 from lib.errors import MatrixError
+from lib.performance_prediction.table.scales import Scale
 from lib.performance_prediction.table.score_table import Floats
 
 SINGLE_PRECISION_FROM_CELLS = (
@@ -68,16 +69,25 @@ class AlsModel:
         columns = _leverage(observed.T, self.row_factors, self.regularisation).T
         return self.noise * np.sqrt(1.0 + rows + columns)
 
-    def fold_in(self, values: Floats) -> tuple[Floats, Floats]:
-        """Mean and standard deviation (n_columns,) of a new row from its measured `values` (NaN elsewhere)."""
-        design = _with_ones(self.column_factors)
-        seen = np.isfinite(values)
-        gram = design[seen].T @ design[seen] + self.regularisation * np.eye(self.rank + 1)
-        target = design[seen].T @ (values[seen] - self.mean - self.column_biases[seen])
-        inverse = np.linalg.inv(gram)
-        mean = self.mean + self.column_biases + design @ (inverse @ target)
-        leverage = np.einsum("ck,kl,cl->c", design, inverse, design)
-        return mean, self.noise * np.sqrt(1.0 + leverage)
+    def on_scale(self, scale: Scale) -> AlsModel:
+        """A model of scores on an affine `scale`, as one of the scores themselves."""
+        root = np.sqrt(scale.unit)
+        return AlsModel(
+            mean=scale.centre + scale.unit * self.mean,
+            row_factors=root * self.row_factors,
+            column_factors=root * self.column_factors,
+            row_biases=scale.unit * self.row_biases,
+            column_biases=scale.unit * self.column_biases,
+            regularisation=self.regularisation,
+            losses=tuple(scale.unit * loss for loss in self.losses),
+            noise=scale.unit * self.noise,
+        )
+
+
+def supported_rank(values: Floats) -> int:
+    """The highest rank whose weights are not more than the measured cells: (n_rows + n_columns)(rank + 1) ≤ cells."""
+    cells = int(np.isfinite(values).sum())
+    return max(0, min(cells // sum(values.shape) - 1, min(values.shape) - 1))
 
 
 def fit_als(

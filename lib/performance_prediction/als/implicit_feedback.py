@@ -12,7 +12,6 @@ import numpy as np
 import scipy.sparse
 from threadpoolctl import threadpool_limits
 
-from lib.performance_prediction.als.fold_in import TableCompletion
 from lib.performance_prediction.table.hold_out import choice_cells
 from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 
@@ -52,7 +51,7 @@ class ImplicitRaw(Completer):
         """See `Completer.fit`; nothing is chosen, as in the naive use."""
         scores = np.clip(implicit_scores(table.values, RAW_FACTORS, RAW_CONFIDENCE, seed), 0.0, 1.0)
         error = float(np.abs(scores - table.values)[table.observed].mean())
-        return TableCompletion(scores, np.full_like(scores, max(error, 0.01)))
+        return Completion(scores, np.full_like(scores, max(error, 0.01)))
 
 
 @COMPLETERS.register("implicit_calibrated")
@@ -64,7 +63,7 @@ class ImplicitCalibrated(Completer):
         hidden = choice_cells(table.observed, seed)
         measured = table.values[table.observed]
         if not 3 <= hidden.sum() < table.observed.sum():
-            return TableCompletion(np.full(table.values.shape, measured.mean()), np.ones(table.values.shape))
+            return Completion(np.full(table.values.shape, measured.mean()), np.ones(table.values.shape))
         part, truth = table.hiding(hidden).values, table.values[hidden]
         best, least = np.full(table.values.shape, truth.mean()), np.inf
         for factors, confidence in product(FACTORS, CONFIDENCES):
@@ -74,4 +73,4 @@ class ImplicitCalibrated(Completer):
             error = float(np.abs(line[hidden] - truth).mean())
             if error < least:
                 best, least = line, error
-        return TableCompletion(best, np.full_like(best, max(1.25 * least, 0.01)))
+        return Completion(best, np.full_like(best, max(1.25 * least, 0.01)))

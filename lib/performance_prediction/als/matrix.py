@@ -7,12 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from lib.performance_prediction.boosting.evidence import Cell, Evidence, Pair
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from lib.performance_prediction.table.score_table import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -52,12 +49,12 @@ class QualityMatrix:
     evidence: Evidence
 
     @property
-    def measured(self) -> npt.NDArray[np.bool_]:
+    def measured(self) -> Bools:
         """Bool array (n_backbones, n_heads): True where a run stands behind the value."""
         return np.isfinite(self.values)
 
     @property
-    def possible(self) -> npt.NDArray[np.bool_]:
+    def possible(self) -> Bools:
         """Bool array (n_backbones, n_heads): False where the pair cannot work."""
         return np.array([[(b, h) not in self.incompatible for h in self.heads] for b in self.backbones])
 
@@ -103,7 +100,8 @@ def fit_effects(cells: Sequence[Cell], importance: Mapping[str, float] | None = 
     """Two-way additive fit over the measured cells, so that a pair run only on easy sets is not favoured.
 
     The derived sets of one original weigh together as much as one set. In a full table the pair's quality is its plain
-    (weighted) mean. `importance`: factor on each data set's weight in the fit (default 1). The smallest solution is taken where the cells do not determine one.
+    (weighted) mean. `importance`: factor on each data set's weight in the fit (default 1). The smallest solution is
+    taken where the cells do not determine one.
     """
     names = sorted({cell.data_set for cell in cells})
     pairs = sorted({cell.pair for cell in cells})
@@ -146,13 +144,11 @@ def _least_squares(row: Ints, column: Ints, quality: Floats, weights: Floats) ->
 
 
 def _component_count(row: Ints, column: Ints) -> int:
-    """Connected groups of rows: the smallest label spreads over shared columns until nothing changes."""
-    shared = np.zeros((int(row.max()) + 1, int(column.max()) + 1), dtype=bool)
-    shared[row, column] = True
-    labels = np.arange(len(shared))
-    while True:
-        of_column = np.where(shared, labels[:, None], len(shared)).min(axis=0)
-        spread = np.where(shared, of_column, len(shared)).min(axis=1)
-        if (spread == labels).all():
-            return len(np.unique(labels))
-        labels = spread
+    """Connected groups of rows and columns; every row and column has a cell."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    first_column = int(row.max()) + 1
+    size = first_column + int(column.max()) + 1
+    graph = coo_matrix((np.ones(len(row)), (row, first_column + column)), (size, size))
+    return int(connected_components(graph, directed=False)[0])

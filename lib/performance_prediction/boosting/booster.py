@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from lib.errors import TooLittleDataError
-from lib.performance_prediction.als.matrix import family_weights, fit_effects
+from lib.performance_prediction.als.matrix import Effects, family_weights, fit_effects
+from lib.performance_prediction.boosting.cells import Cell, Pair
 from lib.performance_prediction.boosting.contract import (
-    CATBOOST,
-    CATBOOST_PROBED,
+    PROBE_PAIRS,
     SET_PREDICTORS,
-    Facts,
     FittedSetPredictor,
     Floats,
+    Known,
+    KnownCells,
+    Regime,
     SetPredictor,
     chance_level,
     unlift,
 )
-from lib.performance_prediction.boosting.evidence import Cell, Evidence, Pair
+from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.features import (
     CATEGORICAL_FEATURES,
     TEXT_FEATURES,
     PairFacts,
+    Row,
     feature_frame,
     pair_facts,
 )
-from lib.performance_prediction.boosting.rivals import lifted_cells, room_above_chance
+from lib.performance_prediction.boosting.rivals import expected, lifted_cells, room_above_chance, shift_of
 from lib.records import DataSetFacts
+from lib.records.schema import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,12 +43,11 @@ if TYPE_CHECKING:
 
 Scale = Literal["quality", "lift"]
 
-INNER_FOLDS = 4
+INNER_FOLDS = 3
 LEARNING_RATE = 0.06
 BORDERS = 32  # thresholds a feature is tried at: it has as many values as there are data sets
-FEATURE_SHARE = (
-    0.5  # of the features each level of a tree may choose from: dozens describe a handful of data sets
-)
+FEWEST_OCCURRENCES = 50  # of a word in a text column, before CatBoost looks at it
+FEATURE_SHARE = 0.5  # of the features each level of a tree may use: dozens describe a handful of data sets
 
 
 @dataclass(frozen=True)
@@ -60,16 +64,14 @@ class BoosterSetting:
 
 
 SETTINGS = (
-    BoosterSetting("lift", 2, 60),
-    BoosterSetting("lift", 2, 60, ("text",)),
-    BoosterSetting("lift", 4, 120, ("text",)),
-    BoosterSetting("quality", 2, 60),
+    BoosterSetting("lift", 2, 60, ("known",)),
+    BoosterSetting("lift", 4, 120, ("known", "text")),
+    BoosterSetting("quality", 2, 60, ("known",)),
 )
 PROBED_SETTINGS = (
-    BoosterSetting("lift", 2, 60),
-    BoosterSetting("lift", 4, 120, ("text",)),
-    BoosterSetting("lift", 2, 60, ("text", "data_set")),
-    BoosterSetting("lift", 4, 120, ("text", "data_set")),
+    BoosterSetting("quality", 2, 60, ("text",)),
+    BoosterSetting("quality", 4, 120, ("text",)),
+    BoosterSetting("quality", 4, 120, ("text", "data_set")),
 )
 
 
@@ -80,91 +82,111 @@ class Booster(FittedSetPredictor):
     model: CatBoostRegressor
     setting: BoosterSetting
     features: tuple[str, ...]
-    leave_out: tuple[str, ...]
     pairs: Mapping[Pair, PairFacts]
-    level: float
-    pair_effects: Mapping[Pair, float]
+    effects: Effects
+    metric: Metric
 
-    def predict(self, facts: DataSetFacts, pairs: Sequence[Pair]) -> Floats:
-        chance = chance_level(facts) if self.setting.scale == "lift" else 0.0
-        base = np.array([self.level + self.pair_effects.get(pair, 0.0) for pair in pairs])
-        known = [i for i, pair in enumerate(pairs) if pair in self.pairs]
-        if known:
-            base[known] += np.asarray(self.model.predict(self.pool(facts, [pairs[i] for i in known])))
+    @property
+    def probed(self) -> bool:
+        """Whether it learnt to use known cells."""
+        return "known" not in self.setting.leave_out
+
+    def predict(self, facts: DataSetFacts, pairs: Sequence[Pair], known: KnownCells) -> Floats:
+        known = known if self.probed else {}
+        chance = chance_level(facts, self.metric) if self.setting.scale == "lift" else 0.0
+        base = np.array([expected(self.effects, pair) for pair in pairs]) + shift_of(self.effects, known)
+        learnt = [i for i, pair in enumerate(pairs) if pair in self.pairs]
+        if learnt:
+            pool = self.pool(facts, [pairs[i] for i in learnt], known)
+            base[learnt] += np.asarray(self.model.predict(pool))
         return np.clip(unlift(base, chance), 0.0, 1.0)
 
-    def frame(self, facts: DataSetFacts, pairs: Sequence[Pair]) -> pd.DataFrame:
+    def frame(self, facts: DataSetFacts, pairs: Sequence[Pair], known: KnownCells) -> pd.DataFrame:
         """Features of pairs that the booster knows, one line each."""
-        return feature_frame([(facts, self.pairs[pair]) for pair in pairs], self.leave_out, self.features)
+        said = known_features(self.effects, known)
+        rows = [Row(facts, self.pairs[pair], said) for pair in pairs]
+        return feature_frame(rows, self.setting.leave_out, self.features)
 
-    def pool(self, facts: DataSetFacts, pairs: Sequence[Pair]) -> Pool:
+    def pool(self, facts: DataSetFacts, pairs: Sequence[Pair], known: KnownCells) -> Pool:
         """The same as CatBoost takes it."""
-        return as_pool(self.frame(facts, pairs))
+        return _as_pool(self.frame(facts, pairs, known))
 
 
-@SET_PREDICTORS.register(CATBOOST)
+@SET_PREDICTORS.register("catboost")
 @dataclass(frozen=True)
 class CatBoostPredictor(SetPredictor):
-    """CatBoost with settings chosen by leaving whole families out of the training evidence.
+    """CatBoost with settings chosen by leaving whole families out of the training evidence; one setting is simply used."""
 
-    `leave_out`: groups of features not used; landmarks are not, because a folder that was not probed has none. `settings`: what is chosen from; one alone is simply used.
-    """
-
-    leave_out: tuple[str, ...] = ("landmarks",)
     settings: tuple[BoosterSetting, ...] = SETTINGS
+    regimes: ClassVar[tuple[Regime, ...]] = ("unseen",)
+    simplicity: ClassVar[int] = 30
 
-    def fit(self, evidence: Evidence, facts: Facts, seed: int = 0) -> Booster:
+    def fit(self, evidence: Evidence, seed: int = 0) -> Booster:
         """Raises TooLittleDataError where no run's data set has facts."""
-        setting = self.settings[0]
         families = sorted({cell.family for cell in evidence.cells})
-        if len(self.settings) > 1 and len(families) > 2:
-            folds = _family_folds(families, seed)
-            setting = min(self.settings, key=lambda s: self._held_out_error(evidence, facts, s, folds, seed))
-        return fit_booster(evidence, facts, setting, self.leave_out, seed)
-
-    def _held_out_error(
-        self, evidence: Evidence, facts: Facts, setting: BoosterSetting, folds: list[set[str]], seed: int
-    ) -> float:
-        errors = [
-            _family_error(
-                fit_booster(evidence.without(fold), facts, setting, self.leave_out, seed), cells, facts
-            )
-            for fold in folds
-            if (cells := [cell for cell in evidence.cells if cell.family in fold])
-        ]
-        return float(np.mean(errors))
+        if len(self.settings) == 1 or len(families) < 3:
+            return fit_booster(evidence, self.settings[0], seed)
+        shuffled = np.random.default_rng(seed).permutation(families)
+        folds = [set(part.tolist()) for part in np.array_split(shuffled, min(INNER_FOLDS, len(families)))]
+        best = min(
+            self.settings,
+            key=lambda setting: np.mean([_error_without(fold, evidence, setting, seed) for fold in folds]),
+        )
+        return fit_booster(evidence, best, seed)
 
 
-@SET_PREDICTORS.register(CATBOOST_PROBED)
+@SET_PREDICTORS.register("catboost_probed")
 @dataclass(frozen=True)
 class ProbedCatBoostPredictor(CatBoostPredictor):
-    """The same with landmarks among its features: for folders that were probed."""
+    """CatBoost on top of the shift of the known cells, with how each of them departs from it among its features."""
 
-    leave_out: tuple[str, ...] = ()
     settings: tuple[BoosterSetting, ...] = PROBED_SETTINGS
+    regimes: ClassVar[tuple[Regime, ...]] = ("probed",)
 
 
-def fit_booster(
-    evidence: Evidence, facts: Facts, setting: BoosterSetting, leave_out: Collection[str] = (), seed: int = 0
-) -> Booster:
+def known_of(cells: Sequence[Cell]) -> dict[str, dict[Pair, Known]]:
+    """Data set → what the probe would have measured on it."""
+    known: defaultdict[str, dict[Pair, Known]] = defaultdict(dict)
+    for cell in cells:
+        if cell.pair in PROBE_PAIRS:
+            known[cell.data_set][cell.pair] = Known(cell.quality, cell.standard_error or 0.0)
+    return known
+
+
+def known_features(effects: Effects, known: KnownCells) -> dict[str, float]:
+    """How far the known cells lie above their pairs' effects on average, and how far each lies above that."""
+    if not known:
+        return {}
+    shift = shift_of(effects, known)
+    own = {p: known[p].quality - expected(effects, p) - shift for p in PROBE_PAIRS if p in known}
+    return {"shift": shift, **{pair.label: departure for pair, departure in own.items()}}
+
+
+def fit_booster(evidence: Evidence, setting: BoosterSetting, seed: int = 0) -> Booster:
     """One CatBoost on cells (seeds of one pair on one set averaged: the same squared loss as one row a run).
 
-    Every family weighs the same. Embeddings come from this evidence alone.
+    Every family weighs the same. Embeddings come from this evidence alone. With known cells those of the probe are not learnt.
     """
     from catboost import CatBoostRegressor
 
-    cells = [cell for cell in evidence.cells if cell.data_set in facts]
-    if not cells:
+    lifted, probed = setting.scale == "lift", "known" not in setting.leave_out
+    importance = room_above_chance(evidence) if lifted else {}
+    effects = fit_effects(cells := lifted_cells(evidence) if lifted else evidence.cells, importance)
+    known = known_of(evidence.cells) if probed else {}
+    learnt = [c for c in cells if c.data_set in evidence.facts and not (probed and c.pair in PROBE_PAIRS)]
+    if not learnt:
         raise TooLittleDataError(
             "no data set with runs has meta-features (dataset.json beside its runs): run the zoo again"
         )
-    targets = lifted_cells(cells, facts) if setting.scale == "lift" else cells
-    importance = room_above_chance(cells, facts) if setting.scale == "lift" else {}
-    effects = fit_effects(targets, importance)
-    known = pair_facts(evidence)
-    leave_out = tuple(sorted({*leave_out, *setting.leave_out}))
-    frame = feature_frame([(facts[cell.data_set], known[cell.pair]) for cell in cells], leave_out)
-    departures = [t.quality - effects.level - effects.pairs[t.pair] for t in targets]
+    pairs = pair_facts(evidence)
+    said = {name: known_features(effects, own) for name, own in known.items()}
+    rows = [Row(evidence.facts[c.data_set], pairs[c.pair], said.get(c.data_set, {})) for c in learnt]
+    frame = feature_frame(rows, setting.leave_out)
+    frame = frame.drop(
+        columns=[name for name in TEXT_FEATURES if name in frame and not _has_words(frame[name])]
+    )
+    shifts = {name: shift_of(effects, own) for name, own in known.items()}
+    departures = [c.quality - expected(effects, c.pair) - shifts.get(c.data_set, 0.0) for c in learnt]
     model = CatBoostRegressor(
         depth=setting.depth,
         iterations=setting.iterations,
@@ -177,19 +199,11 @@ def fit_booster(
         verbose=False,
         allow_writing_files=False,
     )
-    model.fit(as_pool(frame, departures, _weights(cells, importance)))
-    return Booster(
-        model=model,
-        setting=setting,
-        features=tuple(frame.columns),
-        leave_out=leave_out,
-        pairs=known,
-        level=effects.level,
-        pair_effects=effects.pairs,
-    )
+    model.fit(_as_pool(frame, departures, _weights(learnt, importance)))
+    return Booster(model, setting, tuple(frame.columns), pairs, effects, evidence.metric)
 
 
-def as_pool(
+def _as_pool(
     frame: pd.DataFrame, labels: Sequence[float] | None = None, weights: Floats | None = None
 ) -> Pool:
     """The frame as CatBoost takes it, with its categorical and text columns named."""
@@ -204,26 +218,33 @@ def as_pool(
     )
 
 
+def _has_words(texts: pd.Series) -> bool:
+    """Whether some word is common enough for CatBoost to count it; it refuses a text column without one."""
+    counts = Counter(word for text in texts for word in set(text.split()))
+    return max(counts.values(), default=0) >= FEWEST_OCCURRENCES
+
+
 def _weights(cells: Sequence[Cell], importance: Mapping[str, float]) -> Floats:
     set_weights = family_weights({cell.data_set: cell.family for cell in cells})
-    sizes = {name: sum(cell.data_set == name for cell in cells) for name in set_weights}
+    sizes = Counter(cell.data_set for cell in cells)
     weights = np.array(
         [set_weights[c.data_set] / sizes[c.data_set] * importance.get(c.data_set, 1.0) for c in cells]
     )
     return weights / weights.mean()
 
 
-def _family_folds(families: Sequence[str], seed: int) -> list[set[str]]:
-    shuffled = np.random.default_rng(seed).permutation(families)
-    return [set(part.tolist()) for part in np.array_split(shuffled, min(INNER_FOLDS, len(families)))]
-
-
-def _family_error(booster: Booster, cells: Sequence[Cell], facts: Facts) -> float:
-    """Mean over families of the mean absolute error over their cells."""
-    by_family: dict[str, list[float]] = {}
-    for name in {cell.data_set for cell in cells if cell.data_set in facts}:
-        of_set = [cell for cell in cells if cell.data_set == name]
-        predicted = booster.predict(facts[name], [cell.pair for cell in of_set])
-        errors = np.abs(predicted - [cell.quality for cell in of_set])
-        by_family.setdefault(of_set[0].family, []).append(float(errors.mean()))
+def _error_without(fold: Collection[str], evidence: Evidence, setting: BoosterSetting, seed: int) -> float:
+    """Mean over the families of `fold` of the mean absolute error over their cells that are not known."""
+    booster = fit_booster(evidence.without(fold), setting, seed)
+    by_set: defaultdict[str, list[Cell]] = defaultdict(list)
+    for cell in evidence.cells:
+        if cell.family in fold and cell.data_set in evidence.facts:
+            by_set[cell.data_set].append(cell)
+    by_family: defaultdict[str, list[float]] = defaultdict(list)
+    for name, cells in by_set.items():
+        known = known_of(cells).get(name, {}) if booster.probed else {}
+        hidden = [cell for cell in cells if cell.pair not in known]
+        said = booster.predict(evidence.facts[name], [cell.pair for cell in hidden], known)
+        if hidden:
+            by_family[cells[0].family].append(float(np.abs(said - [c.quality for c in hidden]).mean()))
     return float(np.mean([np.mean(errors) for errors in by_family.values()]))

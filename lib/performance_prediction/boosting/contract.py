@@ -1,31 +1,48 @@
-"""Predicting pairs on a data set nobody has run: what every predictor is given and what it gives back."""
+"""Predicting pairs on a data set nobody has run in full: what every predictor is given and what it gives back."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from lib.performance_prediction.boosting.evidence import Evidence, Pair
+from lib.performance_prediction.boosting.cells import Pair
+from lib.performance_prediction.boosting.evidence import Evidence
 from lib.records import DataSetFacts
+from lib.records.schema import PROBE_BACKBONES, PROBE_HEADS, Metric
 from lib.registry import Registry
 
 Floats = npt.NDArray[np.float64]
-Facts = Mapping[str, DataSetFacts]
+Regime = Literal["unseen", "probed"]
 
-CATBOOST, CATBOOST_PROBED, ROW_MODEL = "catboost", "catboost_probed", "row_model"
-FEATURES_VERSION = 2  # of what CatBoost is told: models and judgements of another version are not used
+FEATURES_VERSION = 3  # of what predictors are told: models and judgements of another version are not used
 HIGHEST_CHANCE = 0.95
+PROBE_PAIRS = tuple(Pair(backbone, head) for backbone in PROBE_BACKBONES for head in PROBE_HEADS)
+"""What `recommend.py --probe` measures on a folder before it answers; in judging, what is revealed of a left-out set."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """Quality of a pair measured on the very data set that is asked about; `standard_error` with other test images."""
+
+    quality: float
+    standard_error: float = 0.0
+
+
+KnownCells = Mapping[Pair, Known]
 
 
 class FittedSetPredictor(ABC):
     """Has learnt from evidence."""
 
     @abstractmethod
-    def predict(self, facts: DataSetFacts, pairs: Sequence[Pair]) -> Floats:
-        """Quality in [0, 1] of each pair, (n_pairs,), on a data set of which only `facts` are known.
+    def predict(self, facts: DataSetFacts, pairs: Sequence[Pair], known: KnownCells) -> Floats:
+        """Quality in [0, 1] of each pair, (n_pairs,), on a data set of which `facts` and the `known` cells are known.
 
         `pairs` are among those of the evidence it was fitted on, or get what is known of pairs in general.
         """
@@ -34,31 +51,58 @@ class FittedSetPredictor(ABC):
 class SetPredictor(ABC):
     """Learns from evidence. A predictor is added by one decorated class: `@SET_PREDICTORS.register("additive")`.
 
-    `trivial`: a rival that models must beat, fitted in milliseconds; models are not.
+    `regimes`: where it is judged and may answer: "unseen" (nothing measured on the set) or "probed" (some cells are known).
+    `simplicity`: of predictors that cannot be told apart the lowest answers; below 10 it is fitted in milliseconds, and
+    judged whenever it is needed.
     """
 
-    trivial: bool = False
+    regimes: ClassVar[tuple[Regime, ...]] = ("unseen",)
+    simplicity: ClassVar[int] = 0
 
     @abstractmethod
-    def fit(self, evidence: Evidence, facts: Facts, seed: int = 0) -> FittedSetPredictor:
-        """Every choice is made from `evidence` alone; `facts` of sets without a cell in it are not looked at."""
+    def fit(self, evidence: Evidence, seed: int = 0) -> FittedSetPredictor:
+        """Every choice is made from `evidence` and its facts alone."""
 
 
 SET_PREDICTORS: Registry[type[SetPredictor]] = Registry("predictor")
 
 
-def chance_level(facts: DataSetFacts | None) -> float:
+def chance_level(facts: DataSetFacts | None, metric: Metric) -> float:
     """What always saying the largest class would reach: 0 for masks and where the classes are unknown."""
     if facts is None or facts.task != "classification":
         return 0.0
-    return min(facts.meta_features.get("majority_share", 0.0), HIGHEST_CHANCE)
+    if metric == "auroc":
+        return 0.5
+    n_classes = facts.meta_features.get("n_classes", float(len(facts.classes)))
+    share = facts.meta_features.get("majority_share", 0.0)
+    if metric != "accuracy" and n_classes < 1:
+        return 0.0
+    if metric == "balanced_accuracy":
+        return 1 / n_classes
+    if metric == "macro_f1":
+        return 2 * share / (1 + share) / n_classes
+    return min(share, HIGHEST_CHANCE)
 
 
 def lift(quality: float | Floats, chance: float | Floats) -> Floats:
-    """Quality as the share of the way from chance to perfect; negative below chance."""
+    """Quality as the share of the way from chance to perfect; negative below chance.
+
+    >>> float(lift(0.75, 0.5))
+    0.5
+    """
     return (np.asarray(quality) - chance) / (1 - np.asarray(chance))
 
 
 def unlift(lifted: float | Floats, chance: float | Floats) -> Floats:
-    """The inverse of `lift`."""
+    """The inverse of `lift`.
+
+    >>> float(unlift(0.5, 0.5))
+    0.75
+    """
     return np.asarray(chance) + (1 - np.asarray(chance)) * np.asarray(lifted)
+
+
+def derived_path(folder: Path, kind: str, evidence: Evidence, suffix: str) -> Path:
+    """Where something derived from this sort of evidence is kept."""
+    domains = "+".join(evidence.domains) or "all"
+    return folder / f"{kind}_{evidence.task}_{evidence.metric}_{domains}{suffix}"

@@ -1,91 +1,85 @@
-"""Which runs count: finished ones of one task, domain and epoch; real images and pretrained weights before substitutes."""
+"""Which runs count: finished ones of one task, metric and epoch; real images and pretrained weights before substitutes."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
-
-import numpy as np
+from functools import cached_property
 
 from lib.errors import TooLittleDataError
-from lib.records import RunRecord
-from lib.records.schema import Task
+from lib.performance_prediction.boosting.cells import Cell, Pair, cell_of, mean_known, pair_of
+from lib.performance_prediction.boosting.kinds import consistent_runs
+from lib.records import CHANCE_HEAD, DataSetFacts, RunRecord
+from lib.records.schema import METRICS, PRIMARY_METRIC, Metric, Task
 from lib.registry import unknown_name
 
-
-class Pair(NamedTuple):
-    """One backbone with one head; a fine-tuned pair is another pair than the frozen one."""
-
-    backbone: str
-    head: str
-
-    @property
-    def label(self) -> str:
-        """How tables name it."""
-        return f"{self.backbone} × {self.head}"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One pair measured on one data set: mean quality over its runs, and their standard deviation (NaN for one run)."""
-
-    data_set: str
-    family: str
-    pair: Pair
-    quality: float
-    spread: float
-    n_runs: int
+__all__ = ["Cell", "Evidence", "Pair", "families_of", "family_of", "gather_evidence", "pair_of"]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The runs that an answer rests on, already averaged into cells.
+    """The runs that an answer rests on, already averaged into cells, and the facts of their data sets.
 
-    `families`: data set name → name of the original it comes from (related originals share one name).
-    `incompatible`: pairs that cannot work, with the reason, and that no run shows to work.
-    `left_out`: one sentence for each kind of run that was not used, and why.
+    `families`: data set name → name of the original it comes from (related originals share one name). `chance`: data set name →
+    what always saying the largest class reached there. `incompatible`: pairs that cannot work, with the reason, and that no
+    run shows to work. `left_out`: one sentence for each kind of run that was not used, and why.
     """
 
     epoch: int
     task: Task
-    domain: str | None
+    metric: Metric
+    domains: tuple[str, ...]
     runs: tuple[RunRecord, ...]
     cells: tuple[Cell, ...]
     families: Mapping[str, str]
+    facts: Mapping[str, DataSetFacts]
+    chance: Mapping[str, float]
     incompatible: Mapping[Pair, str]
     left_out: tuple[str, ...]
 
     @property
+    def domain(self) -> str | None:
+        """The domains it was asked for, in words; None for all."""
+        return ", ".join(self.domains) or None
+
+    @cached_property
     def data_sets(self) -> tuple[str, ...]:
         """Names of the data sets with at least one cell, sorted."""
         return tuple(sorted({cell.data_set for cell in self.cells}))
 
-    @property
+    @cached_property
     def pairs(self) -> tuple[Pair, ...]:
         """Pairs with at least one cell, sorted."""
         return tuple(sorted({cell.pair for cell in self.cells}))
 
     def without(self, families: Collection[str]) -> Evidence:
-        """The same evidence without any run on these families of data sets."""
+        """The same evidence without anything of these families of data sets."""
+        kept = {name for name, family in self.families.items() if family not in families}
         return replace(
             self,
-            runs=tuple(r for r in self.runs if self.families[r.data_set.name] not in families),
-            cells=tuple(c for c in self.cells if c.family not in families),
+            runs=tuple(run for run in self.runs if run.data_set.name in kept),
+            cells=tuple(cell for cell in self.cells if cell.data_set in kept),
+            facts={name: facts for name, facts in self.facts.items() if name in kept},
+            chance={name: quality for name, quality in self.chance.items() if name in kept},
         )
 
     def quality(self, run: RunRecord) -> float:
         """Quality of one of its runs: at `epoch`, or at the run's last where it planned fewer."""
-        value = run.quality(min(self.epoch, run.recipe.epochs))
+        value = run.quality(min(self.epoch, run.recipe.epochs), self.metric)
         assert value is not None
         return value
 
     def digest(self) -> str:
-        """Hash (16 hex digits) of the runs it rests on: derived results carry it, so that stale ones are noticed."""
-        keys = sorted(f"{run.data_set.name}:{run.key}:{self.quality(run)}" for run in self.runs)
-        return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
+        """Hash (16 hex digits) of runs, facts and families: derived results carry it, so that stale ones are noticed."""
+        lines = [
+            f"{self.task} {self.metric} {self.epoch}",
+            *sorted(f"{run.data_set.name}:{run.key}:{self.quality(run)}" for run in self.runs),
+            *(f"{name}:{self.families[name]}" for name in self.data_sets),
+            *(f"{n}:{self.facts[n].model_dump_json()}" for n in self.data_sets if n in self.facts),
+        ]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
     @property
     def procedural(self) -> bool:
@@ -98,24 +92,20 @@ class Evidence:
         return any(run.backbone.weights_origin == "random" for run in self.runs)
 
 
-def pair_of(record: RunRecord) -> Pair:
-    """The pair a run belongs to."""
-    head = record.head.name + (" (fine-tuned)" if record.recipe.finetune else "")
-    return Pair(record.backbone.name, head)
-
-
 def gather_evidence(
     records: Sequence[RunRecord],
     epoch: int | None = None,
-    domain: str | None = None,
+    domains: Sequence[str] = (),
     task: Task | None = None,
     related: Sequence[Sequence[str]] = (),
+    metric: Metric | None = None,
+    facts: Mapping[str, DataSetFacts] | None = None,
 ) -> Evidence:
-    """The runs of one task and domain (None: all domains) at `epoch` (None: each run's last), averaged over seeds.
+    """The runs of one task and of `domains` (none: all) at `epoch` (None: each run's last), averaged over seeds.
 
-    Without `task` the one with most finished runs is taken, and `left_out` says so. Procedural sets are used only where
-    there is no real one, random weights only where there are no pretrained ones: the kinds are never mixed.
-    Raises TooLittleDataError with the domains, tasks or epochs that exist where nothing is left.
+    Without `task` that of `metric`, else the one with most finished runs is taken, and `left_out` says so. Procedural sets are
+    used only where there is no real one, random weights only where there are no pretrained ones; a cell holds one kind of run.
+    Raises TooLittleDataError with the domains, tasks, metrics or epochs that exist where nothing is left.
     """
     finished = [record for record in records if record.status == "finished"]
     if not finished:
@@ -123,29 +113,32 @@ def gather_evidence(
             "there is no finished run: run the zoo first, e.g. `scripts/zoo.py run --dataset DIR "
             "--backbone handcrafted --head linear`, or point --runs to a folder of run records"
         )
-    _refuse_unknown_domain(finished, domain)
+    _refuse_unknown_domains(finished, domains)
     notes: list[str] = []
-    chosen_task = task or _commonest_task(finished, domain, notes)
-    of_task = [r for r in finished if r.data_set.task == chosen_task and _in_domain(r, domain)]
-    if not of_task:
-        raise TooLittleDataError(_nothing_of_task(finished, domain, chosen_task))
+    chosen_task = task or _task_of_metric(metric) or _commonest_task(finished, domains, notes)
+    chosen_metric = _metric_of_task(metric, chosen_task)
+    of_task = [run for run in finished if run.data_set.task == chosen_task and _in_domains(run, domains)]
+    if not any(run.head.name != CHANCE_HEAD for run in of_task):
+        raise TooLittleDataError(_nothing_of_task(finished, domains, chosen_task))
     kept = _real_before_substitute(of_task, notes)
-    measured = [(record, quality) for record in kept if (quality := record.quality(epoch)) is not None]
-    if not measured:
-        raise TooLittleDataError(_nothing_at_epoch(kept, epoch))
-    if len(measured) < len(kept):
-        notes.append(f"{len(kept) - len(measured)} runs left out: they were not planned for {epoch} epochs")
+    measured = _measured(kept, epoch, chosen_metric, notes)
+    measured, mixed = consistent_runs(measured)
     families = families_of(records, related)
-    runs = tuple(record for record, _ in measured)
+    runs = tuple(run for run in measured if run.head.name != CHANCE_HEAD)
+    last = epoch or max(run.recipe.epochs for run in runs)
+    names = {run.data_set.name for run in runs}
     return Evidence(
-        epoch=epoch or max(run.recipe.epochs for run in runs),
+        epoch=last,
         task=chosen_task,
-        domain=domain,
+        metric=chosen_metric,
+        domains=tuple(domains),
         runs=runs,
-        cells=_cells(measured, families),
+        cells=_cells(runs, families, last, chosen_metric),
         families=families,
+        facts={name: entry for name, entry in (facts or {}).items() if name in names},
+        chance=_chance(measured, last, chosen_metric),
         incompatible=_incompatible(records, chosen_task, {pair_of(run) for run in runs}),
-        left_out=tuple(notes),
+        left_out=(*notes, *mixed),
     )
 
 
@@ -164,21 +157,34 @@ def family_of(name: str, parents: Mapping[str, str | None], related: Sequence[Se
     return next((group[0] for group in related if name in group), name)
 
 
-def _in_domain(record: RunRecord, domain: str | None) -> bool:
-    return domain is None or record.data_set.domain == domain
+def _in_domains(run: RunRecord, domains: Sequence[str]) -> bool:
+    return not domains or run.data_set.domain in domains
 
 
-def _refuse_unknown_domain(finished: list[RunRecord], domain: str | None) -> None:
-    known = sorted({record.data_set.domain for record in finished})
-    if domain is not None and domain not in known:
+def _refuse_unknown_domains(finished: list[RunRecord], domains: Sequence[str]) -> None:
+    known = sorted({run.data_set.domain for run in finished})
+    for domain in domains:
+        if domain not in known:
+            raise TooLittleDataError(
+                f"no finished run in domain '{domain}': {unknown_name('domain', domain, known)}; "
+                f"domains with runs: {', '.join(known)}"
+            )
+
+
+def _task_of_metric(metric: Metric | None) -> Task | None:
+    return next((task for task, metrics in METRICS.items() if metric in metrics), None)
+
+
+def _metric_of_task(metric: Metric | None, task: Task) -> Metric:
+    if metric is not None and metric not in METRICS[task]:
         raise TooLittleDataError(
-            f"no finished run in domain '{domain}': {unknown_name('domain', domain, known)}; "
-            f"domains with runs: {', '.join(known)}"
+            f"{metric} is no metric of {task}: expected one of {', '.join(METRICS[task])}"
         )
+    return metric or PRIMARY_METRIC[task]
 
 
-def _commonest_task(finished: list[RunRecord], domain: str | None, notes: list[str]) -> Task:
-    counts = Counter(record.data_set.task for record in finished if _in_domain(record, domain))
+def _commonest_task(finished: list[RunRecord], domains: Sequence[str], notes: list[str]) -> Task:
+    counts = Counter(run.data_set.task for run in finished if _in_domains(run, domains))
     task, _ = counts.most_common(1)[0]
     for other in counts.keys() - {task}:
         notes.append(
@@ -187,20 +193,31 @@ def _commonest_task(finished: list[RunRecord], domain: str | None, notes: list[s
     return task
 
 
-def _nothing_of_task(finished: list[RunRecord], domain: str | None, task: str) -> str:
-    place = f" in domain '{domain}'" if domain else ""
+def _nothing_of_task(finished: list[RunRecord], domains: Sequence[str], task: str) -> str:
+    place = f" in domain '{', '.join(domains)}'" if domains else ""
     there = Counter(
-        f"{record.data_set.task} in {record.data_set.domain}"
-        for record in finished
-        if domain is None or record.data_set.domain == domain or record.data_set.task == task
+        f"{run.data_set.task} in {run.data_set.domain}"
+        for run in finished
+        if _in_domains(run, domains) or run.data_set.task == task
     )
     listed = ", ".join(f"{name} ({count})" for name, count in sorted(there.items()))
     return f"no finished {task} run{place}; finished runs there are: {listed}"
 
 
-def _nothing_at_epoch(runs: list[RunRecord], epoch: int | None) -> str:
-    longest = max(run.recipe.epochs for run in runs)
-    return f"no run was trained for {epoch} epochs: the {len(runs)} runs chosen have epochs 1 to {longest}, pass --epoch={longest} or less"
+def _measured(runs: list[RunRecord], epoch: int | None, metric: Metric, notes: list[str]) -> list[RunRecord]:
+    """The runs that have `metric` at `epoch`; raises TooLittleDataError without any but chance."""
+    measured = [run for run in runs if run.quality(epoch, metric) is not None]
+    if not any(run.head.name != CHANCE_HEAD for run in measured):
+        longest = max(run.recipe.epochs for run in runs)
+        if epoch is None or epoch <= longest:
+            raise TooLittleDataError(f"none of the {len(runs)} runs chosen has measured {metric}")
+        raise TooLittleDataError(
+            f"no run was trained for {epoch} epochs: the {len(runs)} runs chosen have epochs 1 to {longest}, pass --epoch={longest} or less"
+        )
+    if len(measured) < len(runs):
+        at = f" at epoch {epoch}" if epoch else ""
+        notes.append(f"{len(runs) - len(measured)} runs left out: they have no {metric}{at}")
+    return measured
 
 
 def _real_before_substitute(runs: list[RunRecord], notes: list[str]) -> list[RunRecord]:
@@ -223,26 +240,31 @@ def _real_before_substitute(runs: list[RunRecord], notes: list[str]) -> list[Run
     return trained if pretrained else kept
 
 
-def _cells(measured: list[tuple[RunRecord, float]], families: Mapping[str, str]) -> tuple[Cell, ...]:
-    grouped: dict[tuple[str, Pair], list[float]] = {}
-    for record, quality in measured:
-        grouped.setdefault((record.data_set.name, pair_of(record)), []).append(quality)
+def _cells(
+    runs: Iterable[RunRecord], families: Mapping[str, str], epoch: int, metric: Metric
+) -> tuple[Cell, ...]:
+    grouped: defaultdict[tuple[str, Pair], list[RunRecord]] = defaultdict(list)
+    for run in runs:
+        grouped[run.data_set.name, pair_of(run)].append(run)
     return tuple(
-        Cell(
-            data_set=name,
-            family=families[name],
-            pair=pair,
-            quality=float(np.mean(qualities)),
-            spread=float(np.std(qualities, ddof=1)) if len(qualities) > 1 else float("nan"),
-            n_runs=len(qualities),
-        )
-        for (name, pair), qualities in sorted(grouped.items())
+        cell_of(of_cell, families[name], epoch, metric) for (name, _), of_cell in sorted(grouped.items())
     )
+
+
+def _chance(runs: Sequence[RunRecord], epoch: int, metric: Metric) -> dict[str, float]:
+    grouped: defaultdict[str, list[float | None]] = defaultdict(list)
+    for run in runs:
+        if run.head.name == CHANCE_HEAD:
+            grouped[run.data_set.name].append(run.quality(min(epoch, run.recipe.epochs), metric))
+    return {name: mean for name, values in grouped.items() if (mean := mean_known(values)) is not None}
 
 
 def _incompatible(records: Sequence[RunRecord], task: Task, working: set[Pair]) -> dict[Pair, str]:
     return {
         pair_of(record): record.reason or ""
         for record in records
-        if record.status == "incompatible" and record.data_set.task == task and pair_of(record) not in working
+        if record.status == "incompatible"
+        and record.data_set.task == task
+        and record.head.name != CHANCE_HEAD
+        and pair_of(record) not in working
     }

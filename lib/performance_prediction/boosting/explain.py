@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lib.performance_prediction.boosting.booster import Booster
-from lib.performance_prediction.boosting.contract import Facts, chance_level
-from lib.performance_prediction.boosting.evidence import Pair
+from lib.performance_prediction.boosting.cells import Pair
+from lib.performance_prediction.boosting.contract import Floats, chance_level
 from lib.performance_prediction.boosting.features import CATEGORICAL_FEATURES, TEXT_FEATURES
 from lib.performance_prediction.boosting.wording import MIDDLING, describe
 from lib.records import DataSetFacts
@@ -36,14 +36,15 @@ class Explanation:
     sentence: str
 
 
-def explain_set(booster: Booster, facts: DataSetFacts, known: Facts, pairs: Sequence[Pair]) -> Explanation:
+def explain_set(
+    booster: Booster, facts: DataSetFacts, known: Mapping[str, DataSetFacts], pairs: Sequence[Pair]
+) -> Explanation:
     """Why the pairs are predicted as they are on this data set: SHAP values (Lundberg et al. 2018) averaged over `pairs`.
 
     `known`: facts of the sets it was trained on; they say whether a value is low or high.
     """
-    values = booster.model.get_feature_importance(booster.pool(facts, pairs), type="ShapValues")[:, :-1]
-    frame = booster.frame(facts, pairs)
-    means = values.mean(axis=0) * _quality_a_unit(booster, facts)
+    frame = booster.frame(facts, pairs, {})
+    means = _shap_values(booster, facts, pairs).mean(axis=0)
     ranked = sorted(zip(booster.features, means.tolist(), strict=True), key=lambda item: -abs(item[1]))
     contributions = tuple(
         Contribution(name, effect, _words(name, frame[name].iloc[0], facts, known)) for name, effect in ranked
@@ -51,17 +52,9 @@ def explain_set(booster: Booster, facts: DataSetFacts, known: Facts, pairs: Sequ
     return Explanation(facts.name, contributions, _sentence(facts.name, contributions))
 
 
-def explain_model(booster: Booster, known: Facts, pairs: Sequence[Pair]) -> Explanation:
+def explain_model(booster: Booster, known: Mapping[str, DataSetFacts], pairs: Sequence[Pair]) -> Explanation:
     """Which features matter at all: mean absolute SHAP value over every known data set and pair."""
-    values = np.concatenate(
-        [
-            np.abs(
-                booster.model.get_feature_importance(booster.pool(facts, pairs), type="ShapValues")[:, :-1]
-            )
-            * _quality_a_unit(booster, facts)
-            for facts in known.values()
-        ]
-    )
+    values = np.concatenate([np.abs(_shap_values(booster, facts, pairs)) for facts in known.values()])
     ranked = sorted(zip(booster.features, values.mean(axis=0).tolist(), strict=True), key=lambda i: -i[1])
     contributions = tuple(Contribution(name, effect, describe(name, None)) for name, effect in ranked)
     strongest = [c.words for c in contributions[:MOST_REASONS] if c.effect > 0]
@@ -71,25 +64,27 @@ def explain_model(booster: Booster, known: Facts, pairs: Sequence[Pair]) -> Expl
     return Explanation("all data sets", contributions, sentence)
 
 
-def _quality_a_unit(booster: Booster, facts: DataSetFacts) -> float:
-    """What one unit of the booster's scale is worth in quality on this data set."""
-    return 1 - chance_level(facts) if booster.setting.scale == "lift" else 1.0
+def _shap_values(booster: Booster, facts: DataSetFacts, pairs: Sequence[Pair]) -> Floats:
+    """What each feature adds to the quality of each pair, (n_pairs, n_features)."""
+    pool = booster.pool(facts, pairs, {})
+    values: Floats = booster.model.get_feature_importance(pool, type="ShapValues")[:, :-1]
+    lifted = booster.setting.scale == "lift"
+    return values * (1 - chance_level(facts, booster.metric)) if lifted else values
 
 
-def _words(name: str, value: object, facts: DataSetFacts, known: Facts) -> str:
+def _words(name: str, value: object, facts: DataSetFacts, known: Mapping[str, DataSetFacts]) -> str:
     if name in TEXT_FEATURES:
         return "its description says so"
-    if name in CATEGORICAL_FEATURES or not name.startswith(("set_", "landmark_")):
+    if name in CATEGORICAL_FEATURES or not name.startswith("set_"):
         return describe(name, None)
-    bare = name.split("_", 1)[1]
-    others = [v for f in known.values() if (v := {**f.meta_features, **f.landmarks}.get(bare)) is not None]
+    bare = name.removeprefix("set_")
+    others = [v for f in known.values() if (v := f.meta_features.get(bare)) is not None]
     if not isinstance(value, float) or not np.isfinite(value) or not others:
         return describe(name, None)
-    below = (
-        float(np.mean([other < value for other in others]) + np.mean([other <= value for other in others]))
-        / 2
+    below, upto = (
+        np.mean(comparison) for comparison in (np.less(others, value), np.less_equal(others, value))
     )
-    return describe(name, below)
+    return describe(name, float(below + upto) / 2)
 
 
 def _sentence(subject: str, contributions: Sequence[Contribution]) -> str:
@@ -100,7 +95,7 @@ def _sentence(subject: str, contributions: Sequence[Contribution]) -> str:
         for c in contributions
         if c.effect * total > 0
         and abs(c.effect) >= SMALLEST_EFFECT
-        and c.feature.startswith(("set_", "landmark_", "desc"))
+        and c.feature.startswith(("set_", "desc"))
         and not c.words.endswith(MIDDLING)
     ]
     unique = list(dict.fromkeys(reasons))[:MOST_REASONS]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from lib.performance_prediction.als.explicit import AlsModel, fit_als
+from lib.frozen import Frozen
+from lib.performance_prediction.als.explicit import AlsModel, fit_als, supported_rank
 from lib.performance_prediction.als.matrix import QualityMatrix, quality_matrix
-from lib.performance_prediction.als.zoo_completion import supported_rank
-from lib.performance_prediction.boosting.evidence import Evidence, Pair, pair_of
+from lib.performance_prediction.boosting.cells import Pair, pair_of
+from lib.performance_prediction.boosting.evidence import Evidence
 from lib.records import BackboneInfo, DataSetFacts
 from lib.registry import Registry
 
@@ -25,35 +26,45 @@ EMBEDDING_SWEEPS = 30
 Value = float | str
 
 
-@dataclass(frozen=True)
-class PairFacts:
+class PairFacts(Frozen):
     """What is known of a pair before it meets a data set. `head_parameters`: median over its runs."""
 
-    pair: Pair
     backbone: BackboneInfo
+    head: str
     head_parameters: float
     epochs: int
-    embeddings: Mapping[str, float] = field(default_factory=dict)
+    embeddings: dict[str, float] = {}
+
+    @property
+    def pair(self) -> Pair:
+        """Its name."""
+        return Pair(self.backbone.name, self.head)
 
 
-FeatureGroup = Callable[[DataSetFacts, PairFacts], dict[str, Value]]
+class Row(NamedTuple):
+    """One line of the table: a pair on a data set. `known`: what the cells known of the set say, by name."""
 
-FEATURE_GROUPS: Registry[FeatureGroup] = Registry("group of features")
+    facts: DataSetFacts
+    pair: PairFacts
+    known: Mapping[str, float] = {}
+
+
+FEATURE_GROUPS: Registry[Callable[[Row], dict[str, Value]]] = Registry("group of features")
 
 
 @FEATURE_GROUPS.register("data_set")
-def _data_set(facts: DataSetFacts, pair: PairFacts) -> dict[str, Value]:
-    return {f"set_{name}": value for name, value in facts.meta_features.items()}
+def _data_set(row: Row) -> dict[str, Value]:
+    return {f"set_{name}": value for name, value in row.facts.meta_features.items()}
 
 
 @FEATURE_GROUPS.register("text")
-def _text(facts: DataSetFacts, pair: PairFacts) -> dict[str, Value]:
-    return {"description": f"{facts.domain} {facts.description}".strip()}
+def _text(row: Row) -> dict[str, Value]:
+    return {"description": f"{row.facts.domain} {row.facts.description}".strip()}
 
 
 @FEATURE_GROUPS.register("backbone")
-def _backbone(facts: DataSetFacts, pair: PairFacts) -> dict[str, Value]:
-    backbone = pair.backbone
+def _backbone(row: Row) -> dict[str, Value]:
+    backbone = row.pair.backbone
     return {
         "backbone_family": backbone.family,
         "backbone_parameters_log10": float(np.log10(1 + backbone.parameters)),
@@ -66,24 +77,24 @@ def _backbone(facts: DataSetFacts, pair: PairFacts) -> dict[str, Value]:
 
 
 @FEATURE_GROUPS.register("head")
-def _head(facts: DataSetFacts, pair: PairFacts) -> dict[str, Value]:
-    return {"head": pair.pair.head, "head_parameters_log10": float(np.log10(1 + pair.head_parameters))}
+def _head(row: Row) -> dict[str, Value]:
+    return {"head": row.pair.head, "head_parameters_log10": float(np.log10(1 + row.pair.head_parameters))}
 
 
 @FEATURE_GROUPS.register("recipe")
-def _recipe(facts: DataSetFacts, pair: PairFacts) -> dict[str, Value]:
-    return {"epochs": float(pair.epochs)}
+def _recipe(row: Row) -> dict[str, Value]:
+    return {"epochs": float(row.pair.epochs)}
 
 
 @FEATURE_GROUPS.register("embeddings")
-def _embeddings(facts: DataSetFacts, pair: PairFacts) -> dict[str, Value]:
+def _embeddings(row: Row) -> dict[str, Value]:
     """The pair's side only: a data set that nobody has run has no row of its own to be embedded by."""
-    return dict(pair.embeddings)
+    return dict(row.pair.embeddings)
 
 
-@FEATURE_GROUPS.register("landmarks")
-def _landmarks(facts: DataSetFacts, pair: PairFacts) -> dict[str, Value]:
-    return {f"landmark_{name}": value for name, value in facts.landmarks.items()}
+@FEATURE_GROUPS.register("known")
+def _known(row: Row) -> dict[str, Value]:
+    return {f"known_{name}": value for name, value in row.known.items()}
 
 
 def pair_facts(evidence: Evidence) -> dict[Pair, PairFacts]:
@@ -94,8 +105,8 @@ def pair_facts(evidence: Evidence) -> dict[Pair, PairFacts]:
     embeddings = embed_pairs(evidence)
     return {
         pair: PairFacts(
-            pair=pair,
             backbone=runs[pair][0].backbone,
+            head=pair.head,
             head_parameters=float(np.median([run.head.parameters for run in runs[pair]])),
             epochs=max(run.recipe.epochs for run in runs[pair]),
             embeddings=embeddings[pair],
@@ -131,19 +142,15 @@ def embed_matrix(matrix: QualityMatrix) -> AlsModel:
 
 
 def feature_frame(
-    rows: Sequence[tuple[DataSetFacts, PairFacts]],
-    leave_out: Collection[str] = (),
-    columns: Sequence[str] | None = None,
+    rows: Sequence[Row], leave_out: Collection[str] = (), columns: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """One line a row, one column a feature, groups in `leave_out` missing; text and categories as str, numbers NaN where unknown.
 
     `columns` fixes which features and in which order (those of a trained model).
     """
     groups = [FEATURE_GROUPS[name] for name in FEATURE_GROUPS if name not in leave_out]
-    lines = [{k: v for group in groups for k, v in group(facts, pair).items()} for facts, pair in rows]
-    frame = pd.DataFrame(lines)
+    frame = pd.DataFrame([{k: v for group in groups for k, v in group(row).items()} for row in rows])
     wanted = list(columns) if columns is not None else sorted(frame.columns)
-    frame = frame.reindex(columns=wanted)
     words = [name for name in wanted if name in TEXT_FEATURES + CATEGORICAL_FEATURES]
-    numbers = [name for name in wanted if name not in words]
-    return frame.astype({**dict.fromkeys(numbers, float), **dict.fromkeys(words, str)})
+    kinds = {name: str if name in words else float for name in wanted}
+    return frame.reindex(columns=wanted).astype(kinds)

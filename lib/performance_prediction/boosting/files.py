@@ -2,127 +2,97 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from lib.files import replacing, write_atomically
+from lib.frozen import Frozen
+from lib.performance_prediction.als.matrix import Effects
 from lib.performance_prediction.boosting.booster import Booster, BoosterSetting
-from lib.performance_prediction.boosting.contract import FEATURES_VERSION
-from lib.performance_prediction.boosting.evidence import Evidence, Pair
+from lib.performance_prediction.boosting.contract import FEATURES_VERSION, derived_path
+from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.features import PairFacts
-from lib.records import BackboneInfo
-from lib.records.store import write_atomically
+from lib.records.schema import Metric
 
 
-class _SavedPair(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    backbone: BackboneInfo
-    head: str
-    head_parameters: float
-    epochs: int
-    embeddings: dict[str, float]
-    effect: float
-
-
-class _SavedBooster(BaseModel):
-    """Everything of a Booster but its trees. `digest` names the runs it was trained on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _SavedBooster(Frozen):
+    """Everything of a Booster but its trees. `digest`: of the evidence it was trained on; `trees_hash`: of the `.cbm` it goes with."""
 
     features_version: int
     features: tuple[str, ...]
-    leave_out: tuple[str, ...]
     digest: str
+    trees_hash: str
     task: str
-    domain: str
+    metric: Metric
+    domains: tuple[str, ...]
     epoch: int
     n_runs: int
-    scale: str
-    depth: int
-    iterations: int
+    setting: BoosterSetting
     level: float
-    pairs: tuple[_SavedPair, ...]
+    pairs: tuple[PairFacts, ...]
+    effects: tuple[float, ...]
 
 
-def booster_stem(folder: Path, task: str, domain: str | None, probed: bool = False) -> Path:
-    """Path of a booster's files without their ending; `probed`: of the one that uses landmarks."""
-    return folder / f"quality_{'probed_' if probed else ''}{task}_{domain or 'all'}"
+def _kind(probed: bool) -> str:
+    return "quality_probed" if probed else "quality"
 
 
 def save_booster(booster: Booster, evidence: Evidence, folder: Path) -> list[Path]:
-    """Writes `<stem>.cbm` and `<stem>.json`; returns their paths."""
-    stem = booster_stem(folder, evidence.task, evidence.domain, "landmarks" not in booster.leave_out)
-    folder.mkdir(parents=True, exist_ok=True)
-    trees, description = Path(f"{stem}.cbm"), Path(f"{stem}.json")
-    temporary = trees.with_name(f".{trees.name}.tmp")
-    booster.model.save_model(str(temporary), format="cbm")
-    temporary.replace(trees)
-    write_atomically(description, _description(booster, evidence).model_dump_json(indent=1) + "\n")
+    """Writes the `.cbm` and the `.json` beside it; returns their paths."""
+    trees, description = (
+        derived_path(folder, _kind(booster.probed), evidence, suffix) for suffix in (".cbm", ".json")
+    )
+    with replacing(trees) as draft:
+        booster.model.save_model(str(draft), format="cbm")
+    write_atomically(description, _description(booster, evidence, trees).model_dump_json(indent=1) + "\n")
     return [trees, description]
 
 
 def load_booster(folder: Path, evidence: Evidence, probed: bool = False) -> Booster | None:
-    """The saved booster where it was trained on exactly this evidence with these features; else None."""
-    stem = booster_stem(folder, evidence.task, evidence.domain, probed)
+    """The saved booster where it was trained on exactly this evidence with these features, and its trees are its own."""
+    path = derived_path(folder, _kind(probed), evidence, ".json")
     try:
-        saved = _SavedBooster.model_validate_json(Path(f"{stem}.json").read_bytes())
+        saved = _SavedBooster.model_validate_json(path.read_bytes())
+        trees = path.with_suffix(".cbm").read_bytes()
     except (OSError, ValidationError):
         return None
-    trees = Path(f"{stem}.cbm")
-    if saved.digest != evidence.digest() or saved.features_version != FEATURES_VERSION or not trees.is_file():
-        return None
-    return _booster(saved, trees)
+    fresh = saved.digest == evidence.digest() and saved.features_version == FEATURES_VERSION
+    return _booster(saved, trees) if fresh and saved.trees_hash == _hash(trees) else None
 
 
-def _booster(saved: _SavedBooster, trees: Path) -> Booster | None:
-    from catboost import CatBoostError, CatBoostRegressor
+def _booster(saved: _SavedBooster, trees: bytes) -> Booster:
+    from catboost import CatBoostRegressor
 
-    model = CatBoostRegressor()
-    try:
-        model.load_model(str(trees))
-    except CatBoostError:
-        return None
-    pairs = {
-        Pair(p.backbone.name, p.head): PairFacts(
-            Pair(p.backbone.name, p.head), p.backbone, p.head_parameters, p.epochs, p.embeddings
-        )
-        for p in saved.pairs
-    }
+    names = [facts.pair for facts in saved.pairs]
     return Booster(
-        model=model,
-        setting=BoosterSetting(saved.scale, saved.depth, saved.iterations),  # type: ignore[arg-type]
+        model=CatBoostRegressor().load_model(blob=trees),
+        setting=saved.setting,
         features=saved.features,
-        leave_out=saved.leave_out,
-        pairs=pairs,
-        level=saved.level,
-        pair_effects={Pair(p.backbone.name, p.head): p.effect for p in saved.pairs},
+        pairs=dict(zip(names, saved.pairs, strict=True)),
+        effects=Effects(saved.level, {}, dict(zip(names, saved.effects, strict=True)), 1),
+        metric=saved.metric,
     )
 
 
-def _description(booster: Booster, evidence: Evidence) -> _SavedBooster:
+def _description(booster: Booster, evidence: Evidence, trees: Path) -> _SavedBooster:
     return _SavedBooster(
         features_version=FEATURES_VERSION,
         features=booster.features,
-        leave_out=booster.leave_out,
         digest=evidence.digest(),
+        trees_hash=_hash(trees.read_bytes()),
         task=evidence.task,
-        domain=evidence.domain or "all",
+        metric=evidence.metric,
+        domains=evidence.domains,
         epoch=evidence.epoch,
         n_runs=len(evidence.runs),
-        scale=booster.setting.scale,
-        depth=booster.setting.depth,
-        iterations=booster.setting.iterations,
-        level=booster.level,
-        pairs=tuple(
-            _SavedPair(
-                backbone=facts.backbone,
-                head=pair.head,
-                head_parameters=facts.head_parameters,
-                epochs=facts.epochs,
-                embeddings=dict(facts.embeddings),
-                effect=booster.pair_effects[pair],
-            )
-            for pair, facts in booster.pairs.items()
-        ),
+        setting=booster.setting,
+        level=booster.effects.level,
+        pairs=tuple(booster.pairs.values()),
+        effects=tuple(booster.effects.pairs[pair] for pair in booster.pairs),
     )
+
+
+def _hash(trees: bytes) -> str:
+    return hashlib.sha256(trees).hexdigest()[:16]

@@ -2,129 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
 from lib.errors import TooLittleDataError
-from lib.performance_prediction.boosting.contract import Facts, SetPredictor
-from lib.performance_prediction.boosting.evidence import Evidence, Pair
-from lib.performance_prediction.boosting.family_intervals import FamilyResiduals
+from lib.performance_prediction.boosting.cells import Cell, Pair
+from lib.performance_prediction.boosting.contract import (
+    PROBE_PAIRS,
+    FittedSetPredictor,
+    Floats,
+    Known,
+    KnownCells,
+    Regime,
+    SetPredictor,
+)
+from lib.performance_prediction.boosting.evidence import Evidence
 
-Floats = npt.NDArray[np.float64]
 OnStep = Callable[[str], None]
 
 FEWEST_FAMILIES = 3
+MOST_TURNS = 12  # with more families several are left out together: fits are dear
+MOST_HALVES = 10
 
 
 @dataclass(frozen=True)
 class LeftOutSet:
     """One data set that no predictor had seen, nor any of its relatives.
 
-    `truth`: measured quality of its pairs, (n_pairs,). `predicted`: predictor → (n_pairs,).
+    `truth`: measured quality of its pairs, (n_pairs,); `revealed`: bool, (n_pairs,), which of them the predictors were told.
+    `predicted`: predictor → (n_pairs,), revealed cells as measured. `choosing`, `judging`: (n_halves, n_pairs), the quality on one
+    half of the folds and on the other, for several ways of halving; `halved`: predictor → (n_halves, n_pairs), what it says
+    when told the choosing half of the revealed cells. None of these where the cells share no two folds.
     """
 
     data_set: str
     family: str
     pairs: tuple[Pair, ...]
     truth: Floats
+    revealed: npt.NDArray[np.bool_]
     predicted: Mapping[str, Floats]
-
-
-@dataclass(frozen=True)
-class PredictorScore:
-    """How a predictor did on unseen sets: means over families (relatives averaged first).
-
-    `mae` on the scale of quality; `spearman` over the pairs of a set, None where the predictor does not rank; `regret_1`,
-    `regret_3`: best quality of the set minus the best among the first 1 or 3 recommended; `coverage`, `width` of 90 %
-    intervals from the other families' residuals, None with too few families for one; `by_set`: MAE of each data set.
-    """
-
-    mae: float
-    spearman: float | None
-    regret_1: float | None
-    regret_3: float | None
-    coverage: float | None
-    width: float | None
-    by_set: Mapping[str, float]
+    choosing: Floats
+    judging: Floats
+    halved: Mapping[str, Floats]
 
 
 def leave_families_out(
     evidence: Evidence,
-    facts: Facts,
     predictors: Mapping[str, SetPredictor],
+    regimes: Sequence[Regime] = ("unseen", "probed"),
     seed: int = 0,
     on_step: OnStep | None = None,
-) -> list[LeftOutSet]:
-    """Predictions for each data set with facts, from fits without its whole family. `on_step(family)` before each.
+) -> dict[Regime, list[LeftOutSet]]:
+    """Predictions for each data set with facts, from fits without its whole family. `on_step(families)` before each turn.
 
-    Raises TooLittleDataError with fewer than three families.
+    In the regime "probed" the probe's cells of the set are known; a set without any is not judged there. Raises
+    TooLittleDataError with fewer than three families.
     """
-    families = sorted({cell.family for cell in evidence.cells if cell.data_set in facts})
+    families = sorted({cell.family for cell in evidence.cells if cell.data_set in evidence.facts})
     if len(families) < FEWEST_FAMILIES:
         raise TooLittleDataError(
             f"leaving whole data sets out needs runs on at least {FEWEST_FAMILIES} unrelated data sets with "
             f"meta-features, there are {len(families)} ({', '.join(families) or 'none'}): run the zoo on more of them"
         )
-    left_out: list[LeftOutSet] = []
-    for family in families:
+    found: dict[Regime, list[LeftOutSet]] = {regime: [] for regime in regimes}
+    shuffled = np.random.default_rng(seed).permutation(families)
+    for part in np.array_split(shuffled, min(MOST_TURNS, len(families))):
+        left_out = set(part.tolist())
         if on_step:
-            on_step(family)
-        rest = evidence.without({family})
-        fitted = {name: predictor.fit(rest, facts, seed) for name, predictor in predictors.items()}
-        for data_set in [n for n in evidence.data_sets if evidence.families[n] == family and n in facts]:
-            cells = [cell for cell in evidence.cells if cell.data_set == data_set]
-            pairs = tuple(cell.pair for cell in cells)
-            left_out.append(
-                LeftOutSet(
-                    data_set=data_set,
-                    family=family,
-                    pairs=pairs,
-                    truth=np.array([cell.quality for cell in cells]),
-                    predicted={name: fit.predict(facts[data_set], pairs) for name, fit in fitted.items()},
-                )
-            )
-    return left_out
+            on_step(", ".join(sorted(left_out)))
+        rest = evidence.without(left_out)
+        wanted = {n: p for n, p in predictors.items() if set(p.regimes) & set(regimes)}
+        fitted = {name: predictor.fit(rest, seed) for name, predictor in wanted.items()}
+        for cells in _sets(evidence, left_out):
+            for regime in regimes:
+                known = [cell for cell in cells if regime == "probed" and cell.pair in PROBE_PAIRS]
+                asked = {name: fit for name, fit in fitted.items() if regime in predictors[name].regimes}
+                if known or regime == "unseen":
+                    found[regime].append(_judged(evidence, cells, known, asked, seed))
+    return {regime: sorted(entries, key=lambda e: e.data_set) for regime, entries in found.items()}
 
 
-def score_predictor(left_out: Sequence[LeftOutSet], name: str) -> PredictorScore:
-    """The scores of one predictor over all left-out sets."""
-    residuals = residuals_of(left_out, name)
-    others = {family: residuals.without(family) for family in {entry.family for entry in left_out}}
-    covered, widths = [], []
-    for entry in left_out:
-        low, high = others[entry.family].interval(entry.predicted[name], entry.pairs)
-        covered.append(float(np.mean((low <= entry.truth) & (entry.truth <= high))))
-        widths.append(float(np.mean(high - low)))
-    usable = others[left_out[0].family].supports_interval
-    by_set = {e.data_set: float(np.abs(e.predicted[name] - e.truth).mean()) for e in left_out}
-    mae = _family_mean(left_out, list(by_set.values()))
-    assert mae is not None
-    return PredictorScore(
-        mae=mae,
-        spearman=_family_mean(left_out, [spearman(e.predicted[name], e.truth) for e in left_out]),
-        regret_1=_family_mean(left_out, [regret(e.predicted[name], e.truth, 1) for e in left_out]),
-        regret_3=_family_mean(left_out, [regret(e.predicted[name], e.truth, 3) for e in left_out]),
-        coverage=_family_mean(left_out, covered) if usable else None,
-        width=_family_mean(left_out, widths) if usable else None,
-        by_set=by_set,
+def _sets(evidence: Evidence, families: set[str]) -> Iterator[list[Cell]]:
+    by_set: dict[str, list[Cell]] = {}
+    for cell in evidence.cells:
+        if cell.family in families and cell.data_set in evidence.facts:
+            by_set.setdefault(cell.data_set, []).append(cell)
+    yield from by_set.values()
+
+
+def _judged(
+    evidence: Evidence,
+    cells: Sequence[Cell],
+    known: Sequence[Cell],
+    fitted: Mapping[str, FittedSetPredictor],
+    seed: int,
+) -> LeftOutSet:
+    facts, pairs = evidence.facts[cells[0].data_set], tuple(cell.pair for cell in cells)
+
+    def said(fit: FittedSetPredictor, told: KnownCells) -> Floats:
+        predicted = fit.predict(facts, pairs, told)
+        return np.array([told[p].quality if p in told else predicted[i] for i, p in enumerate(pairs)])
+
+    told = {cell.pair: Known(cell.quality, cell.standard_error or 0.0) for cell in known}
+    folds = sorted(set.intersection(*(set(cell.folds) for cell in cells)))
+    of_fold = np.array([[cell.folds[fold] for cell in cells] for fold in folds]).reshape(-1, len(cells))
+    halves = halvings(len(folds), seed)
+    choosing, judging = (half @ of_fold / half.sum(1, keepdims=True) for half in (halves, ~halves))
+    told_halves = [
+        {cell.pair: _known_on(cell, choosing[h, pairs.index(cell.pair)], halves[h].mean()) for cell in known}
+        for h in range(len(halves))
+    ]
+    return LeftOutSet(
+        data_set=facts.name,
+        family=cells[0].family,
+        pairs=pairs,
+        truth=np.array([cell.quality for cell in cells]),
+        revealed=np.array([pair in told for pair in pairs]),
+        predicted={name: said(fit, told) for name, fit in fitted.items()},
+        choosing=choosing,
+        judging=judging,
+        halved={
+            name: np.array([said(fit, half) for half in told_halves])
+            if told
+            else np.tile(said(fit, {}), (len(halves), 1))
+            for name, fit in fitted.items()
+        },
     )
 
 
-def residuals_of(left_out: Sequence[LeftOutSet], name: str) -> FamilyResiduals:
-    """What one predictor got wrong on each left-out set."""
-    return FamilyResiduals(
-        families=tuple(entry.family for entry in left_out for _ in entry.pairs),
-        pairs=tuple(pair for entry in left_out for pair in entry.pairs),
-        errors=np.concatenate([np.abs(entry.predicted[name] - entry.truth) for entry in left_out]),
-    )
+def halvings(n_folds: int, seed: int = 0) -> npt.NDArray[np.bool_]:
+    """Ways to part the folds, (n_ways, n_folds): True for the half to choose by, the other is judged by; each way also turned
+    round, none of one fold.
+
+    >>> halvings(2)
+    array([[ True, False],
+           [False,  True]])
+    >>> halvings(5).shape
+    (10, 5)
+    """
+    sizes = sorted({n_folds // 2, n_folds - n_folds // 2}) if n_folds > 1 else []
+    ways = [half for size in sizes for half in combinations(range(n_folds), size)]
+    if len(ways) > MOST_HALVES:
+        chosen = np.random.default_rng(seed).choice(len(ways), MOST_HALVES, replace=False)
+        ways = [ways[i] for i in sorted(chosen.tolist())]
+    marked = [[fold in way for fold in range(n_folds)] for way in ways]
+    return np.array(marked, dtype=bool).reshape(len(ways), n_folds)
+
+
+def _known_on(cell: Cell, quality: float, share: float) -> Known:
+    """The cell as measured on a share of its folds alone; fewer images have a larger standard error."""
+    return Known(float(quality), (cell.standard_error or 0.0) / float(np.sqrt(share)))
 
 
 def spearman(predicted: Floats, truth: Floats) -> float | None:
     """Rank correlation (ties share ranks); None where either side does not rank."""
-    if np.ptp(predicted) < 1e-12 or np.ptp(truth) < 1e-12:
+    if len(truth) < 2 or np.ptp(predicted) < 1e-12 or np.ptp(truth) < 1e-12:
         return None
     return float(np.corrcoef(_ranks(predicted), _ranks(truth))[0, 1])
 
@@ -137,16 +173,11 @@ def _ranks(values: Floats) -> Floats:
 
 
 def regret(predicted: Floats, truth: Floats, count: int) -> float | None:
-    """Best truth minus the best truth among the `count` pairs predicted highest; None where nothing is ranked."""
-    if np.ptp(predicted) < 1e-12:
+    """Best truth minus the best truth among the `count` pairs predicted highest, mean over lines where both are (n, n_pairs);
+    None where nothing is ranked."""
+    ranked = np.ptp(predicted, axis=-1) >= 1e-12
+    if not ranked.any():
         return None
-    chosen = np.argsort(-predicted, kind="stable")[:count]
-    return float(truth.max() - truth[chosen].max())
-
-
-def _family_mean(left_out: Sequence[LeftOutSet], values: Sequence[float | None]) -> float | None:
-    by_family: dict[str, list[float]] = {}
-    for entry, value in zip(left_out, values, strict=True):
-        if value is not None:
-            by_family.setdefault(entry.family, []).append(value)
-    return float(np.mean([np.mean(v) for v in by_family.values()])) if by_family else None
+    chosen = np.argsort(-predicted, axis=-1, kind="stable")[..., :count]
+    missed = truth.max(-1) - np.take_along_axis(truth, chosen, -1).max(-1)
+    return float(missed[ranked].mean())

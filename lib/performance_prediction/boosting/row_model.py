@@ -1,4 +1,4 @@
-"""A data set as a new row of the table data sets × pairs: a multivariate normal over the pairs, its mean led by meta-features."""
+"""A data set as a new row of the table data sets × pairs: NewRowModel, its mean led by meta-features, given the known cells."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from lib.performance_prediction.boosting.cells import Pair
 from lib.performance_prediction.boosting.contract import (
-    ROW_MODEL,
     SET_PREDICTORS,
-    Facts,
     FittedSetPredictor,
     Floats,
+    KnownCells,
     SetPredictor,
 )
-from lib.performance_prediction.boosting.data_set_table import data_set_matrix
-from lib.performance_prediction.boosting.evidence import Evidence, Pair
+from lib.performance_prediction.boosting.evidence import Evidence
+from lib.performance_prediction.boosting.set_table import set_table
 from lib.performance_prediction.rows.model import NewRowModel
 from lib.records import DataSetFacts
 
@@ -31,24 +31,30 @@ class FittedRowModel(FittedSetPredictor):
     features: tuple[str, ...]
     level: float
 
-    def predict(self, facts: DataSetFacts, pairs: Sequence[Pair]) -> Floats:
-        nothing = np.full(len(self.pairs), np.nan)
-        mean = self.model.predict(nothing, self.line(facts)).mean
-        known = dict(zip(self.pairs, mean.tolist(), strict=True))
-        return np.array([known.get(pair, self.level) for pair in pairs])
+    def predict(self, facts: DataSetFacts, pairs: Sequence[Pair], known: KnownCells) -> Floats:
+        mean = self.model.predict(self.row(known), self.line(facts)).mean
+        said = dict(zip(self.pairs, mean.tolist(), strict=True))
+        return np.array([said.get(pair, self.level) for pair in pairs])
+
+    def row(self, known: KnownCells) -> Floats:
+        """The known qualities as a row of the table, (n_pairs,), NaN elsewhere."""
+        return np.array([known[pair].quality if pair in known else np.nan for pair in self.pairs])
 
     def line(self, facts: DataSetFacts) -> pd.DataFrame:
         """The data set's meta-features as one line, NaN where unknown."""
         return pd.DataFrame([facts.meta_features]).reindex(columns=list(self.features)).astype(float)
 
 
-@SET_PREDICTORS.register(ROW_MODEL)
+@SET_PREDICTORS.register("row_model")
 class RowModel(SetPredictor):
     """Fits NewRowModel on the table of data sets × pairs, relatives as groups."""
 
-    def fit(self, evidence: Evidence, facts: Facts, seed: int = 0) -> FittedRowModel:
+    regimes = ("unseen", "probed")
+    simplicity = 20
+
+    def fit(self, evidence: Evidence, seed: int = 0) -> FittedRowModel:
         """Raises TooLittleDataError with fewer than two families."""
-        table, families = data_set_matrix(evidence, facts)
+        table, families = set_table(evidence)
         features = table.row_features
         assert features is not None
         return FittedRowModel(

@@ -5,7 +5,7 @@ from __future__ import annotations
 LOW, HIGH = 1 / 3, 2 / 3
 MIDDLING = "middling"
 
-# feature → (what it is, low, high); others are named by their own name
+# feature, or its name without log_ or its last word → (what it is, low, high); others are named by their own name
 MEANINGS: dict[str, tuple[str, str, str]] = {
     "brightness_mean": ("brightness", "the images are dark", "the images are bright"),
     "brightness_spread": ("spread of brightness", "the images are evenly lit", "the images differ in brightness"),
@@ -30,9 +30,7 @@ MEANINGS: dict[str, tuple[str, str, str]] = {
     "bright_share_mean": ("share of bright pixels", "few pixels are bright", "many pixels are bright"),
     "unevenness_mean": ("unevenness of light", "the images are evenly lit", "the images are unevenly lit"),
     "n_images": ("number of images", "there are few images", "there are many images"),
-    "log_n_images": ("number of images", "there are few images", "there are many images"),
     "n_train": ("images to train on", "there is little to train on", "there is much to train on"),
-    "log_n_train": ("images to train on", "there is little to train on", "there is much to train on"),
     "n_train_per_class": ("images a class", "there are few images a class", "there are many images a class"),
     "n_classes": ("number of classes", "there are few classes", "there are many classes"),
     "class_entropy": ("balance of the classes", "the classes are unbalanced", "the classes are balanced"),
@@ -44,22 +42,12 @@ MEANINGS: dict[str, tuple[str, str, str]] = {
     "minority_share": ("share of the smallest class", "the smallest class is rare", "no class is rare"),
     "imbalance": ("imbalance", "the classes are balanced", "the classes are unbalanced"),
     "near_duplicate_share": ("near-duplicates", "there are few near-duplicates", "there are many near-duplicates"),
-    "nearest_mean_accuracy": (
+    "nearest_mean": (
         "how far simple statistics tell the classes apart",
         "simple statistics hardly tell the classes apart",
         "simple statistics already tell the classes apart",
     ),
-    "nearest_mean_gain": (
-        "how far simple statistics tell the classes apart",
-        "simple statistics hardly tell the classes apart",
-        "simple statistics already tell the classes apart",
-    ),
-    "separability_mean": (
-        "how far light and texture differ between classes",
-        "the classes look alike in light and texture",
-        "the classes differ in light and texture",
-    ),
-    "separability_max": (
+    "separability": (
         "how far light and texture differ between classes",
         "the classes look alike in light and texture",
         "the classes differ in light and texture",
@@ -78,8 +66,9 @@ MEANINGS: dict[str, tuple[str, str, str]] = {
 
 def describe(feature: str, below: float | None) -> str:
     """What a feature is, or with `below` (share of known sets with a smaller value, 0 … 1) what its value means."""
-    bare = feature.removeprefix("set_").removeprefix("landmark_")
-    name, low, high = MEANINGS.get(bare, (_plain(bare), "", ""))
+    bare = feature.removeprefix("set_")
+    stems = (bare, bare.removeprefix("log_"), bare.rpartition("_")[0])
+    name, low, high = next((MEANINGS[s] for s in stems if s in MEANINGS), (_plain(bare), "", ""))
     if below is None:
         return name
     if below < LOW:

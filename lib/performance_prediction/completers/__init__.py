@@ -1,4 +1,4 @@
-"""Completion of score tables: explicit ALS with biases, the rivals it must beat, and the stack of them.
+"""Completion of score tables: explicit ALS with biases, and the rivals it must beat.
 
 Importing this package registers every completer in `COMPLETERS`.
 """
@@ -10,5 +10,4 @@ from lib.performance_prediction.completers import (  # noqa: F401  (imported to 
     knn,
     means,
     soft_impute,
-    stack,
 )

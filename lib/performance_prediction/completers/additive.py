@@ -9,10 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from lib.performance_prediction.als.fold_in import SMALLEST_SPREAD, TableCompletion
-from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, Floats, ScoreTable
+from lib.performance_prediction.table.score_table import (
+    COMPLETERS,
+    SMALLEST_SPREAD,
+    Completer,
+    Completion,
+    Floats,
+    ScoreTable,
+)
 
 STEPS = 60
 
@@ -72,29 +77,11 @@ def _shrunk(residual: Floats, counts: Floats, variance: float, noise: float) -> 
     return residual.sum(axis=1) / noise / precision, 1 / precision
 
 
-class AdditiveCompletion(TableCompletion):
-    """A completion whose new rows get a shrunk level of their own."""
-
-    def __init__(self, fitted: AdditiveFit) -> None:
-        super().__init__(fitted.cells(), fitted.spread())
-        self.fitted = fitted
-
-    def fold_in(self, values: Floats, features: pd.DataFrame | None = None) -> tuple[Floats, Floats]:
-        """See `Completion.fold_in`."""
-        fitted = self.fitted
-        expected = fitted.mean + fitted.columns
-        residual = np.where(np.isfinite(values), values - expected, 0.0)
-        level, left = _shrunk(
-            residual[None], np.isfinite(values).sum()[None], fitted.row_variance, fitted.noise_variance
-        )
-        spread = np.sqrt(fitted.noise_variance + left[0] + fitted.column_uncertainty)
-        return np.clip(expected + level[0], 0.0, 1.0), spread
-
-
 @COMPLETERS.register("additive")
-class Additive(Completer):
+class RowPlusColumn(Completer):
     """Row + column bias, shrunk by empirical Bayes."""
 
     def fit(self, table: ScoreTable, seed: int = 0) -> Completion:
         """See `Completer.fit`; the shrinkage is estimated, nothing is random."""
-        return AdditiveCompletion(fit_additive(table.values))
+        fitted = fit_additive(table.values)
+        return Completion(fitted.cells(), fitted.spread())

@@ -38,16 +38,12 @@ class GibbsSettings:
 class Draw:
     """One draw from the posterior, on the modelled scale.
 
-    `row_weights` (n_rows, rank + 1): factors then bias, `column_weights` (n_columns, rank + 1) likewise; `row_mean`
-    (rank + 1,), `row_side` (n_coordinates, rank + 1), `row_precision` (rank + 1, rank + 1): the prior of a new row;
-    `noise_precision` τ, `row_noise` α, `column_noise` β.
+    `row_weights` (n_rows, rank + 1): factors then bias, `column_weights` (n_columns, rank + 1) likewise; `noise_precision` τ,
+    `row_noise` α, `column_noise` β.
     """
 
     row_weights: Floats
     column_weights: Floats
-    row_mean: Floats
-    row_side: Floats
-    row_precision: Floats
     noise_precision: float
     row_noise: Floats
     column_noise: Floats
@@ -89,18 +85,7 @@ def sample(
         fitted += rows.weights[:, -1:].astype(precision) + columns.weights[:, -1].astype(precision)
         noise.update(np.square(known - fitted) * noise.observed, settings.student_freedom, rng)
         if step >= settings.burn_in:
-            on_draw(
-                Draw(
-                    rows.weights,
-                    columns.weights,
-                    rows.mean,
-                    rows.side_weights,
-                    rows.precision,
-                    noise.tau,
-                    noise.row,
-                    noise.column,
-                )
-            )
+            on_draw(Draw(rows.weights, columns.weights, noise.tau, noise.row, noise.column))
 
 
 @dataclass

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.performance_prediction.als.fold_in import TableCompletion
 from lib.performance_prediction.completers.additive import fit_additive
 from lib.performance_prediction.table.hold_out import best_candidate
-from lib.performance_prediction.table.score_scale import ScoreScale
+from lib.performance_prediction.table.scales import Scale
 from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 
 NEIGHBOURS = (3, 6, 12, 25)
@@ -35,7 +34,7 @@ class NearestNeighbours(Completer):
         """See `Completer.fit`."""
         count = self.tuned(table, seed).neighbours
         assert count is not None
-        scale = ScoreScale.fit("logit", table.values)
+        scale = Scale.fitted("logit", table.values)
         additive = fit_additive(scale.forward(table.values))
         residual = scale.forward(table.values) - additive.cells()
         by_row, row_error = from_neighbours(residual, count)
@@ -44,7 +43,7 @@ class NearestNeighbours(Completer):
         blended = weight * by_row + (1 - weight) * by_column.T
         mean = scale.backward(additive.cells() + blended)
         spread = np.sqrt(weight * row_error + (1 - weight) * column_error.T)
-        return TableCompletion(mean, spread * scale.slope(mean))
+        return Completion(mean, spread * scale.slope(mean))
 
 
 def from_neighbours(residual: Floats, count: int) -> tuple[Floats, Floats]:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
-from lib.performance_prediction.als.fold_in import SMALLEST_SPREAD, TableCompletion
 from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 
 
-class ConstantRows(TableCompletion):
-    """A completion in which every row is the same: new rows too, whatever was measured in them."""
-
-    def fold_in(self, values: Floats, features: pd.DataFrame | None = None) -> tuple[Floats, Floats]:
-        """See `Completion.fold_in`."""
-        return self.mean[0].copy(), self.spread[0].copy()
+def column_means(values: Floats) -> Floats:
+    """Mean of each column's measured cells (n_columns,), that of all cells where a column has none."""
+    observed = np.isfinite(values)
+    sums, counts = np.where(observed, values, 0.0).sum(axis=0), observed.sum(axis=0)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), values[observed].mean())
 
 
 @COMPLETERS.register("global_mean")
@@ -23,25 +20,20 @@ class GlobalMean(Completer):
 
     def fit(self, table: ScoreTable, seed: int = 0) -> Completion:
         """See `Completer.fit`; nothing to choose."""
-        measured = table.values[table.observed]
-        shape = table.values.shape
-        return ConstantRows(
-            np.full(shape, measured.mean()), np.full(shape, max(measured.std(), SMALLEST_SPREAD))
-        )
+        measured, shape = table.values[table.observed], table.values.shape
+        return Completion(np.full(shape, measured.mean()), np.full(shape, measured.std()))
 
 
 @COMPLETERS.register("column_mean")
-class ColumnMean(Completer):
+class MeanOfColumn(Completer):
     """Says the mean of the column's measured cells; the global mean where there are none."""
 
     def fit(self, table: ScoreTable, seed: int = 0) -> Completion:
         """See `Completer.fit`; nothing to choose."""
-        observed = table.observed
-        known = np.where(observed, table.values, 0.0)
-        measured = table.values[observed]
-        counts = observed.sum(axis=0)
-        mean = np.where(counts > 0, known.sum(axis=0) / np.maximum(counts, 1), measured.mean())
-        squares = np.where(observed, np.square(table.values - mean), 0.0).sum(axis=0)
+        mean = column_means(table.values)
+        squares = np.nansum(np.square(table.values - mean), axis=0)
+        counts = np.maximum(table.observed.sum(axis=0), 1)
         # one pseudo-cell with the global variance: a column with a single cell has no spread of its own
-        spread = np.sqrt((squares + measured.var()) / np.maximum(counts, 1) * (1 + 1 / np.maximum(counts, 1)))
-        return ConstantRows(np.tile(mean, (len(known), 1)), np.tile(spread, (len(known), 1)))
+        spread = np.sqrt((squares + np.nanvar(table.values)) / counts * (1 + 1 / counts))
+        rows = len(table.values)
+        return Completion(np.tile(mean, (rows, 1)), np.tile(spread, (rows, 1)))

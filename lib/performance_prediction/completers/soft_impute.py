@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.performance_prediction.als.fold_in import TableCompletion
 from lib.performance_prediction.completers.additive import fit_additive
 from lib.performance_prediction.table.hold_out import choice_cells
-from lib.performance_prediction.table.score_scale import ScoreScale
+from lib.performance_prediction.table.scales import Scale
 from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 
 PATH_LENGTH = 12
@@ -71,7 +70,7 @@ class SoftImpute(Completer):
         if not hidden.any() or hidden.sum() == table.observed.sum():
             return SoftImpute(0.5)
         part = table.hiding(hidden)
-        scale = ScoreScale.fit("logit", part.values)
+        scale = Scale.fitted("logit", part.values)
         modelled = scale.forward(part.values)
         biases = fit_additive(modelled).cells()
         path = penalty_path(modelled - biases)
@@ -88,7 +87,7 @@ class SoftImpute(Completer):
         """See `Completer.fit`."""
         share = self.tuned(table, seed).share
         assert share is not None
-        scale = ScoreScale.fit("logit", table.values)
+        scale = Scale.fitted("logit", table.values)
         modelled = scale.forward(table.values)
         additive = fit_additive(modelled)
         residual = modelled - additive.cells()
@@ -98,7 +97,7 @@ class SoftImpute(Completer):
             current = soft_impute(residual, float(penalty), current)
         assert current is not None
         mean = scale.backward(additive.cells() + current)
-        return TableCompletion(mean, _spread(residual - current, additive.spread()) * scale.slope(mean))
+        return Completion(mean, _spread(residual - current, additive.spread()) * scale.slope(mean))
 
 
 def _spread(left: Floats, additive_spread: Floats) -> Floats:

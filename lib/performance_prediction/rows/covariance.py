@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from lib.performance_prediction.table.score_table import Floats
-
-Ints = npt.NDArray[np.int64]
+from lib.performance_prediction.table.score_table import Floats, Ints
 
 
 @dataclass(frozen=True)

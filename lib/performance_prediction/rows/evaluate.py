@@ -4,28 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
 from lib.errors import TooLittleDataError
+from lib.performance_prediction.completers.means import column_means
+from lib.performance_prediction.rows.files import relatives_by_name
 from lib.performance_prediction.rows.model import NewRowModel
 from lib.performance_prediction.rows.portfolio import greedy_portfolio
-from lib.performance_prediction.rows.prior import Ints, grouped_folds
-from lib.performance_prediction.rows.suggest import choose_columns
-from lib.performance_prediction.table.score_table import Floats, ScoreTable
+from lib.performance_prediction.rows.prior import grouped_folds
+from lib.performance_prediction.rows.suggest import asked_path, best_portfolio_steps
+from lib.performance_prediction.table.circumstances import Circumstances, circumstances
+from lib.performance_prediction.table.score_csv import features_beside, read_score_table
+from lib.performance_prediction.table.score_table import Floats, Ints, ScoreTable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KNOWN = (0, 1, 3, 5, 10)
 BUDGETS = (1, 3, 5, 11, 21)
+RIVALS = ("static_portfolio", "best_averages")
 _FOLDS = 10
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class KnownCells(_Frozen):
+@dataclass(frozen=True)
+class KnownCells:
     """New rows with `known` random cells measured, judged on their other measured cells; every row weighs the same.
 
     `rival_mae`: column means moved by the mean surprise at the known cells. `worst_decile_coverage`: mean coverage of the tenth of
@@ -41,44 +47,74 @@ class KnownCells(_Frozen):
     tenth_percentile_coverage: float
 
 
-class Regrets(_Frozen):
-    """Mean regret with nothing measured: best score of the row minus the best among the columns picked."""
-
-    top1: float
-    best_on_average: float
-    portfolio3: float
-    three_highest_averages: float
-    three_highest_predictions: float
-
-
-class Suggestions(_Frozen):
-    """Mean regret of the best column evaluated after `budget` evaluations: asked after each, and as one static greedy portfolio."""
+@dataclass(frozen=True)
+class EvaluatedColumns:
+    """Mean regret of the best column evaluated after `budget` evaluations: as suggested after each, and by two rivals that do not
+    look at what was found: one static greedy portfolio, and the columns best on average.
+    """
 
     budget: int
     suggested: float
     static_portfolio: float
+    best_averages: float
 
 
-class RowEvaluation(_Frozen):
-    """All of it for one table; rows whose measured cells do not suffice for a figure are left out of that figure."""
+@dataclass(frozen=True)
+class RowEvaluation:
+    """All of it for one table; rows whose measured cells do not suffice for a figure are left out of that figure.
+
+    `portfolio_steps`: how many evaluations the suggestions followed the portfolio for, fold by fold.
+    """
 
     rows: int
     groups: int
     seeds: int
     known_cells: tuple[KnownCells, ...]
-    regrets: Regrets
-    suggestions: tuple[Suggestions, ...]
+    suggestions: tuple[EvaluatedColumns, ...]
+    portfolio_steps: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class _HeldOut:
+class RowEvaluationReport:
+    """Everything `als.py evaluate-rows` found, table by table."""
+
+    circumstances: Circumstances
+    protocol: str
+    tables: dict[str, RowEvaluation]
+
+
+@dataclass(frozen=True)
+class _LeftOutRow:
     """One row left out, the model that has not seen it or its relatives, and the rows it was learnt from."""
 
     row: int
     model: NewRowModel
+    steps: int
     truth: Floats
     features: pd.DataFrame | None
-    training: Floats
+    averages: Floats
+
+
+def evaluate_row_files(
+    matrices: Sequence[Path],
+    seeds: int,
+    with_features: bool,
+    on_fold: Callable[[str, int, int], None] = lambda table, done, of: None,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> RowEvaluationReport:
+    """Each table by leaving rows out; features are taken from NAME.features.csv beside NAME.csv where that exists."""
+    tables = {}
+    for matrix in matrices:
+        read = read_score_table(matrix, features_beside(matrix)[0] if with_features else None)
+        for warning in read.warnings:
+            tell(f"warning: {warning}")
+        groups = relatives_by_name(read.table.rows)
+        tables[matrix.stem] = evaluate_rows(read.table, groups, seeds, on_fold=partial(on_fold, matrix.stem))
+    protocol = (
+        "ten folds over groups of rows (names alike up to '@'), k random cells of a held-out row known, judged on its others; "
+        "regret: best score of the row minus the best evaluated"
+    )
+    return RowEvaluationReport(circumstances(), protocol, tables)
 
 
 def evaluate_rows(
@@ -92,144 +128,98 @@ def evaluate_rows(
 
     Raises TooLittleDataError when there are fewer than three groups of rows with a value.
     """
-    own = np.unique(list(groups) if groups is not None else np.arange(len(table.rows)), return_inverse=True)[
-        1
-    ]
+    own = np.unique(list(groups) if groups is not None else range(len(table.rows)), return_inverse=True)[1]
     some = table.observed.any(axis=1)
     if len(np.unique(own[some])) < 3:
         raise TooLittleDataError("rows can only be left out of a table with at least three groups of rows")
     cells: list[tuple[int, int, Floats]] = []
-    regrets: list[Floats] = []
-    paths: list[Floats] = []
+    paths, steps = [], {}
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
-        for held_out in _held_out_rows(table, own, seed, on_fold):
-            cells.extend(_judged_cells(held_out, reveals, rng))
-            regrets.append(_regrets(held_out))
-            paths.append(_suggested_regrets(held_out))
-    first = np.nanmean(np.array(regrets), axis=0)
+        for row in _left_out_rows(table, own, seed, on_fold):
+            cells.extend(_judged_cells(row, reveals, rng))
+            paths.append(_regret_paths(row))
+            steps[id(row.model)] = row.steps
     return RowEvaluation(
         rows=int(some.sum()),
         groups=len(np.unique(own[some])),
         seeds=seeds,
         known_cells=tuple(_summary(known, cells) for known in KNOWN if any(k == known for k, _, _ in cells)),
-        regrets=Regrets(**dict(zip(Regrets.model_fields, first.tolist(), strict=True))),
-        suggestions=_summaries(paths),
+        suggestions=_summaries(np.array(paths)),
+        portfolio_steps=tuple(steps.values()),
     )
 
 
-def _held_out_rows(
+def _left_out_rows(
     table: ScoreTable, groups: Ints, seed: int, on_fold: Callable[[int, int], None]
-) -> Iterator[_HeldOut]:
+) -> Iterator[_LeftOutRow]:
     folds = grouped_folds(groups, _FOLDS, seed)
-    for number, fold in enumerate(folds):
+    models = []  # kept, so that each has an identity of its own
+    for number, fold in enumerate(folds, start=1):
         kept = np.setdiff1d(np.arange(len(groups)), fold)
-        features = table.row_features
-        training = ScoreTable(
-            tuple(table.rows[i] for i in kept),
-            table.columns,
-            table.values[kept],
-            None if features is None else features.iloc[kept],
-            table.column_features,
-        )
-        model = NewRowModel.fit(training, [str(group) for group in groups[kept]], seed)
+        training = table.of_rows(kept)
+        models.append(NewRowModel.fit(training, [str(group) for group in groups[kept]], seed))
+        steps = best_portfolio_steps(models[-1], seed)
         for row in fold:
             if np.isfinite(table.values[row]).any():
-                line = None if features is None else features.iloc[[row]]
-                yield _HeldOut(int(row), model, table.values[row], line, table.values[kept])
-        on_fold(number + 1, len(folds))
+                line = table.of_rows([row]).row_features
+                averages = column_means(training.values)
+                yield _LeftOutRow(int(row), models[-1], steps, table.values[row], line, averages)
+        on_fold(number, len(folds))
 
 
 def _judged_cells(
-    held_out: _HeldOut, reveals: int, rng: np.random.Generator
+    left_out: _LeftOutRow, reveals: int, rng: np.random.Generator
 ) -> Iterator[tuple[int, int, Floats]]:
     """(known, row, [error, rival's error, coverage, width]) of one row for each number of known cells."""
-    measured = np.flatnonzero(np.isfinite(held_out.truth))
-    means = _column_means(held_out.training)
+    measured, means = np.flatnonzero(np.isfinite(left_out.truth)), left_out.averages
     for known in KNOWN:
         for _ in range(reveals if known else 1):
             shown, hidden = np.split(rng.permutation(measured), [known])
             if len(hidden) == 0:
                 continue
-            values = np.full(len(held_out.truth), np.nan)
-            values[shown] = held_out.truth[shown]
-            row, truth = held_out.model.predict(values, held_out.features), held_out.truth[hidden]
-            shift = float((values[shown] - means[shown]).mean()) if known else 0.0
-            rival = np.clip(means[hidden] + shift, 0.0, 1.0)
-            inside = (row.low[hidden] <= truth) & (truth <= row.high[hidden])
-            figures = [
-                np.abs(row.mean[hidden] - truth).mean(),
-                np.abs(rival - truth).mean(),
-                inside.mean(),
-                (row.high - row.low)[hidden].mean(),
-            ]
-            yield known, held_out.row, np.array(figures)
+            values = np.full(len(left_out.truth), np.nan)
+            values[shown] = left_out.truth[shown]
+            told, truth = left_out.model.predict(values, left_out.features), left_out.truth[hidden]
+            low, high = told.low[hidden], told.high[hidden]
+            rival = means[hidden] + (float((values[shown] - means[shown]).mean()) if known else 0.0)
+            figures = (
+                np.abs(told.mean[hidden] - truth).mean(),
+                np.abs(np.clip(rival, 0.0, 1.0) - truth).mean(),
+                ((low <= truth) & (truth <= high)).mean(),
+                (high - low).mean(),
+            )
+            yield known, left_out.row, np.array(figures)
 
 
-def _column_means(training: Floats) -> Floats:
-    """Mean of each column (n_columns,), that of all cells where a column has none."""
-    observed = np.isfinite(training)
-    sums = np.where(observed, training, 0.0).sum(0)
-    return np.where(observed.any(0), sums / np.maximum(observed.sum(0), 1), np.nanmean(training))
-
-
-def _regrets(held_out: _HeldOut) -> Floats:
-    """Regret of each field of Regrets, (5,), among the columns measured for the row."""
-    truth = held_out.truth
-    measured = np.isfinite(truth)
-    nothing = np.full(len(truth), np.nan)
-    barred = np.flatnonzero(~measured).tolist()
-    scenarios = held_out.model.scenarios(nothing, held_out.features)
-    portfolio = choose_columns(scenarios, nothing, 3, excluded=barred)
-    predicted = np.where(measured, scenarios.weights @ scenarios.values, -np.inf)
-    average = np.where(measured, _column_means(held_out.training), -np.inf)
-    by_average, by_prediction = (np.argsort(-scores)[:3].tolist() for scores in (average, predicted))
-    picks = [portfolio[:1], by_average[:1], portfolio, by_average, by_prediction]
-    best = np.nanmax(truth)
-    return np.array([best - np.nanmax(truth[pick]) for pick in picks])
-
-
-def _suggested_regrets(held_out: _HeldOut) -> Floats:
-    """Regret after 1, 2, … evaluations, (2, n): asking after each one, and following a static portfolio."""
-    truth = held_out.truth
-    barred = np.flatnonzero(~np.isfinite(truth)).tolist()
+def _regret_paths(left_out: _LeftOutRow) -> Floats:
+    """Regret after 1, 2, … evaluations, (1 + n_rivals, n): asking after each one, and each of RIVALS."""
+    truth, training = left_out.truth, left_out.model.training
+    barred = np.flatnonzero(np.isnan(truth)).tolist()
     most = min(BUDGETS[-1], len(truth) - len(barred))
-    values = np.full(len(truth), np.nan)
-    asked: list[int] = []
-    for _ in range(most):
-        scenarios = held_out.model.scenarios(values, held_out.features)
-        asked += choose_columns(scenarios, values, 1, excluded=barred)
-        values[asked[-1]] = truth[asked[-1]]
-    training = held_out.model.training
+    asked = asked_path(
+        lambda values: left_out.model.scenarios(values, left_out.features), truth, most, left_out.steps
+    )
     static = greedy_portfolio(training.scale.backward(training.filled), most, excluded=barred)
-    best = np.nanmax(truth)
-    regrets = np.full((2, BUDGETS[-1]), np.nan)
-    for line, order in enumerate((asked, static)):
-        regrets[line, :most] = best - np.maximum.accumulate(truth[order])
+    average = np.argsort(-np.where(np.isfinite(truth), left_out.averages, -np.inf))[:most].tolist()
+    regrets = np.full((1 + len(RIVALS), BUDGETS[-1]), np.nan)
+    for line, order in enumerate((asked, static, average)):
+        regrets[line, :most] = np.nanmax(truth) - np.maximum.accumulate(truth[order])
     return regrets
 
 
 def _summary(known: int, cells: list[tuple[int, int, Floats]]) -> KnownCells:
     rows = np.array([row for k, row, _ in cells if k == known])
     figures = np.array([figure for k, _, figure in cells if k == known])
-    mae, rival, coverage, width = figures.mean(0)
     by_row = np.sort([figures[rows == row, 2].mean() for row in np.unique(rows)])
-    return KnownCells(
-        known=known,
-        mae=mae,
-        rival_mae=rival,
-        coverage=coverage,
-        width=width,
-        worst_decile_coverage=by_row[: max(1, round(len(by_row) / 10))].mean(),
-        tenth_percentile_coverage=float(np.quantile(by_row, 0.1)),
-    )
+    mae, rival, coverage, width = figures.mean(0).tolist()
+    worst = float(by_row[: max(1, round(len(by_row) / 10))].mean())
+    return KnownCells(known, mae, rival, coverage, width, worst, float(np.quantile(by_row, 0.1)))
 
 
-def _summaries(paths: list[Floats]) -> tuple[Suggestions, ...]:
-    stacked = np.array(paths)
+def _summaries(paths: Floats) -> tuple[EvaluatedColumns, ...]:
     return tuple(
-        Suggestions(budget=budget, suggested=means[0], static_portfolio=means[1])
+        EvaluatedColumns(budget, *np.nanmean(paths[:, :, budget - 1], axis=0).tolist())
         for budget in BUDGETS
-        if np.isfinite(stacked[:, :, budget - 1]).any()
-        for means in [np.nanmean(stacked[:, :, budget - 1], axis=0)]
+        if np.isfinite(paths[:, :, budget - 1]).any()
     )

@@ -1,16 +1,50 @@
-"""Rows, relatives and costs as they stand in files: which line is asked about, whom it is related to, what each column costs."""
+"""`als.py suggest` on files: which line is asked about, whom it is related to, what each column costs."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lib.errors import MatrixError
-from lib.performance_prediction.table.score_table import Floats, ScoreTable
+from lib.files import read_csv
+from lib.performance_prediction.rows.model import NewRowModel
+from lib.performance_prediction.rows.suggest import SuggestedColumns, best_portfolio_steps, suggest
+from lib.performance_prediction.table.score_csv import read_score_table
+from lib.performance_prediction.table.score_table import Floats
 from lib.registry import unknown_name
+
+
+@dataclass(frozen=True)
+class RowSuggestions:
+    """What to evaluate next on the row called `row`; `measured`, `unmeasured`: how many columns are."""
+
+    row: str
+    measured: int
+    unmeasured: int
+    found: SuggestedColumns
+    warnings: tuple[str, ...]
+
+
+def suggest_from_file(
+    matrix: Path, row: str, features: Path | None, costs: Path | None, count: int, seed: int
+) -> RowSuggestions:
+    """Learns from all other rows of the file what to evaluate next on `row`; raises what reading raises, with the place."""
+    read = read_score_table(matrix, features)
+    table = read.table
+    if row not in table.rows:
+        raise MatrixError(unknown_name("row", row, list(table.rows)))
+    place = table.rows.index(row)
+    spent = None if costs is None else read_costs(costs, table.columns)
+    others = table.of_rows(np.delete(np.arange(len(table.rows)), place))
+    model = NewRowModel.fit(others, relatives_by_name(others.rows), seed)
+    line = table.of_rows([place])
+    steps = best_portfolio_steps(model, seed)
+    found = suggest(model, line.values[0], spent, count, line.row_features, portfolio_steps=steps)
+    measured = int(line.observed.sum())
+    return RowSuggestions(row, measured, len(table.columns) - measured, found, read.warnings)
 
 
 def relatives_by_name(rows: Sequence[str]) -> list[str]:
@@ -18,35 +52,17 @@ def relatives_by_name(rows: Sequence[str]) -> list[str]:
     return [row.split("@", 1)[0] for row in rows]
 
 
-def position_of(kind: str, name: str, names: Sequence[str]) -> int:
-    """Where `name` stands; raises MatrixError with the nearest names where it does not."""
-    if name not in names:
-        raise MatrixError(unknown_name(kind, name, list(names)))
-    return list(names).index(name)
-
-
-def without_row(table: ScoreTable, row: int) -> ScoreTable:
-    """The table without one of its rows."""
-    kept = np.delete(np.arange(len(table.rows)), row)
-    features = table.row_features
-    return ScoreTable(
-        tuple(table.rows[i] for i in kept),
-        table.columns,
-        table.values[kept],
-        None if features is None else features.iloc[kept],
-        table.column_features,
-    )
-
-
 def read_costs(path: Path, columns: Sequence[str]) -> Floats:
     """Costs (n_columns,) from a CSV with a header, column names first, costs second.
 
     Raises MatrixError, naming file, line and column, when a column has no cost, an unknown name or a cost that is not positive.
     """
-    lines = _cost_lines(path)
+    file = read_csv(path, MatrixError)
+    if len(file.header) != 2:
+        raise MatrixError(f"{path}: expected `column,cost`, found {len(file.header)} columns")
     costs = np.full(len(columns), np.nan)
-    for number, name, text in lines:
-        place = f"{path}, line {number}"
+    for line in file.lines:
+        place, (name, text) = f"{path}, line {line.number}", line.cells
         if name not in columns:
             raise MatrixError(f"{place}: {unknown_name('column', name, list(columns))}")
         costs[list(columns).index(name)] = _cost(place, name, text)
@@ -66,21 +82,3 @@ def _cost(place: str, name: str, text: str) -> float:
             f"{place}: column '{name}' costs '{text}'; expected a positive number, e.g. seconds"
         )
     return cost
-
-
-def _cost_lines(path: Path) -> list[tuple[int, str, str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MatrixError(f"cannot read {path}: {error}; pass a CSV file of UTF-8 text") from error
-    lines = []
-    reader = csv.reader(text.splitlines())
-    for cells in reader:
-        if reader.line_num == 1 or not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) != 2:
-            raise MatrixError(
-                f"{path}, line {reader.line_num}: expected `column,cost`, found {len(cells)} cells"
-            )
-        lines.append((reader.line_num, cells[0], cells[1]))
-    return lines

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from lib.errors import MatrixError, TooLittleDataError
+from lib.performance_prediction.als.biased_als import BiasedAls
 from lib.performance_prediction.rows.covariance import Conditional, ResidualMoments, Shrinkage
-from lib.performance_prediction.rows.hole_filling import fill_holes
-from lib.performance_prediction.rows.prior import Ints, RowPrior, fit_row_prior
+from lib.performance_prediction.rows.prior import RowPrior, fit_row_prior
 from lib.performance_prediction.rows.rehearsal import (
     Outcome,
     TrainingRows,
     best_of,
     mean_error,
     rehearse_all,
-    with_prior,
 )
 from lib.performance_prediction.rows.scenarios import Scenarios, Surprises
-from lib.performance_prediction.table.row_intervals import RowConformal, calibrate
-from lib.performance_prediction.table.scales import SCALES
-from lib.performance_prediction.table.score_table import Floats, ScoreTable
+from lib.performance_prediction.table.conformal import RowConformal, calibrate_rows
+from lib.performance_prediction.table.scales import SCALES, Scale
+from lib.performance_prediction.table.score_table import Completion, Floats, Ints, ScoreTable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _CHOICE_SIZES = (1, 3, 5, 10)
 _CALIBRATION_SIZES = (0, 1, 2, 3, 5, 7, 10, 15, 20, 30)
@@ -67,7 +69,7 @@ class NewRowModel:
         Every choice is made by leaving groups of rows out. Raises TooLittleDataError when fewer than two groups have a value.
         """
         measured, own, features = _usable_rows(table, groups)
-        rows = _on_best_scale(measured, own, seed)
+        rows = _on_best_scale(measured, filled_holes(measured, seed), own, seed)
         blind = _fit(table.columns, rows, None, seed)
         if features is None:
             return blind
@@ -100,6 +102,12 @@ class NewRowModel:
             return self.blind.scenarios(values)  # type: ignore[union-attr]
         expected = self.training.scale.backward(self.prior(features)[0])
         return self.surprises.carry(expected, values, self.prior.likely_rows(features))
+
+    def scenarios_as(self, row: int, values: Floats) -> Scenarios:
+        """The same for a training row of which `values` are known, as if neither it nor its relatives were in the table."""
+        left_out = self.training.relatives(row)
+        expected = self.training.scale.backward(self.prior.out_of_fold[row])
+        return self.surprises.carry(expected, values, self.prior.likely_as(row), left_out)
 
     def check(self, values: Floats) -> None:
         """Raises MatrixError when `values` cannot be a row of the table this model learnt from."""
@@ -139,13 +147,29 @@ def _usable_rows(table: ScoreTable, groups: Sequence[str] | None) -> tuple[Float
     return table.values[some], own[some], None if features is None else features.loc[some]
 
 
-def _on_best_scale(measured: Floats, groups: Ints, seed: int) -> TrainingRows:
+def filled_holes(measured: Floats, seed: int) -> Completion:
+    """Scores (n_rows, n_columns) with holes as whole rows, by ALS, and how unsure each filled cell is."""
+    if np.isfinite(measured).all():
+        return Completion(measured, np.zeros_like(measured))
+    rows, columns = (tuple(map(str, range(size))) for size in measured.shape)
+    completion = BiasedAls().fit(ScoreTable(rows, columns, measured), seed)
+    return replace(completion, mean=np.where(np.isfinite(measured), measured, completion.mean))
+
+
+def _hole_variance(holes: Floats, filled: Completion, scale: Scale) -> Floats:
+    """Mean variance of each column's filled cells on the scale, (n_columns,); measured ones count as exact."""
+    ends = (scale.forward(filled.mean + sign * filled.spread) for sign in (-1, 1))
+    return np.where(holes, np.square(np.subtract(*ends) / 2), 0.0).mean(0)
+
+
+def _on_best_scale(measured: Floats, filled: Completion, groups: Ints, seed: int) -> TrainingRows:
     """The rows on the scale on which rows without features are predicted best; features move the mean, hardly the shape."""
     best: tuple[float, TrainingRows] | None = None
     for scale in SCALES:
-        filled = fill_holes(np.where(np.isfinite(measured), scale.forward(measured), np.nan), seed)
-        prior = fit_row_prior(filled.values, groups, None, seed).out_of_fold
-        rows = TrainingRows(measured, filled.values, prior, groups, scale, filled.variance.mean(0))
+        values = scale.forward(filled.mean)
+        prior = fit_row_prior(values, groups, None, seed).out_of_fold
+        variance = _hole_variance(np.isnan(measured), filled, scale)
+        rows = TrainingRows(measured, values, prior, groups, scale, variance)
         rehearsals = rehearse_all(rows, _CHOICE_SIZES, seed)
         error = mean_error(rehearsals, Shrinkage(rows.own_variance, 0.1, 0.02)) if rehearsals else 0.0
         if best is None or error < best[0]:
@@ -158,12 +182,12 @@ def _fit(
     columns: tuple[str, ...], rows: TrainingRows, features: pd.DataFrame | None, seed: int
 ) -> NewRowModel:
     prior = fit_row_prior(rows.filled, rows.groups, features, seed)
-    rows = with_prior(rows, prior.out_of_fold)
+    rows = replace(rows, prior=prior.out_of_fold)
     candidates = [Shrinkage(rows.own_variance, weight, noise) for weight in _WEIGHTS for noise in _NOISES]
     shrinkage = best_of(rehearse_all(rows, _CHOICE_SIZES, seed), candidates)
     outcomes = [rehearsal.outcome(shrinkage) for rehearsal in rehearse_all(rows, _CALIBRATION_SIZES, seed)]
     tail_weight = _best_tail_weight(outcomes)
-    conformal = calibrate(
+    conformal = calibrate_rows(
         {outcome.known: _scores(outcome, tail_weight) for outcome in outcomes},
         {outcome.known: rows.groups[outcome.index].tolist() for outcome in outcomes},
     )

@@ -41,12 +41,3 @@ def greedy_portfolio(
         left[pick] = False
         best = np.maximum(best, scores[:, pick])
     return chosen
-
-
-def expected_regret(
-    scores: Floats, columns: Collection[int], weights: Floats | None = None, incumbent: float = 0.0
-) -> float:
-    """Weighted mean over rows of the best score of all columns minus the best of `columns` and the `incumbent`, at least 0."""
-    weights = np.full(len(scores), 1 / len(scores)) if weights is None else weights / weights.sum()
-    chosen = scores[:, list(columns)].max(axis=1, initial=incumbent)
-    return float(weights @ np.maximum(scores.max(axis=1) - chosen, 0.0))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
-from scipy.optimize import nnls
 
-from lib.performance_prediction.rows.features import FeatureEncoder
-from lib.performance_prediction.table.score_table import Floats
+from lib.performance_prediction.table.score_table import Floats, Ints
 
-Ints = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    import pandas as pd
+
 Regressor = Callable[[Floats], Floats]
 Fit = Callable[[Floats, Floats, int], Regressor]
 
@@ -21,19 +20,74 @@ _MOST_COMPONENTS = 12
 _FOLDS = 10
 _FEWEST_GROUPS = 5
 _TREES = 100
-_CHANCE_RATIO = 4.0
-_MOST_TRUST = 0.9
-_GROUPS_FOR_HALF_TRUST = 40
+_MOST_CATEGORIES = 20
+_RIDGE, _KERNEL_WIDTH = 0.3, 0.3  # of kernel ridge regression on ranks; picked on oboe_error
+_GROUPS_FOR_HALF_TRUST = (
+    40  # few groups leave nobody near; picked on clip_linear_probe (22 groups) and oboe_error (418)
+)
 
 
 def grouped_folds(groups: Ints, count: int, seed: int) -> list[Ints]:
     """Positions of the rows of each fold, at most `count` folds; the rows of a group stay together."""
-    names = np.unique(groups)
-    count = min(count, len(names))
-    fold_of = np.empty(len(names), dtype=int)
-    fold_of[np.random.default_rng(seed).permutation(len(names))] = np.arange(len(names)) % count
-    own = fold_of[np.searchsorted(names, groups)]
-    return [np.flatnonzero(own == fold) for fold in range(count)]
+    from sklearn.model_selection import GroupKFold
+
+    splitter = GroupKFold(min(count, len(np.unique(groups))), shuffle=True, random_state=seed)
+    return [fold for _, fold in splitter.split(groups, groups=groups)]
+
+
+@dataclass(frozen=True)
+class FeatureEncoder:
+    """Features as numbers without NaN: gaps filled with the median and flagged, categories one-hot, learnt from training rows alone."""
+
+    numbers: tuple[str, ...]
+    categories: tuple[str, ...]
+    columns: Any
+
+    @classmethod
+    def fit(cls, features: pd.DataFrame) -> FeatureEncoder | None:
+        """From one line a training row. Features that never vary, and free text, are left out; None where nothing is left."""
+        from sklearn.compose import ColumnTransformer
+        from sklearn.impute import SimpleImputer
+        from sklearn.preprocessing import OneHotEncoder
+
+        numbers = tuple(str(name) for name in features if _is_number(features[name]))
+        texts = [str(name) for name in features if str(name) not in numbers]
+        numbers = tuple(name for name in numbers if features[name].nunique(dropna=False) > 1)
+        most = min(_MOST_CATEGORIES, max(2, len(features) // 2))
+        categories = tuple(name for name in texts if 2 <= features[name].nunique() <= most)
+        if not numbers and not categories:
+            return None
+        columns = ColumnTransformer(
+            [
+                ("numbers", SimpleImputer(strategy="median", add_indicator=True), list(numbers)),
+                ("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), list(categories)),
+            ]
+        )
+        encoder = cls(numbers, categories, columns)
+        columns.fit(encoder._typed(features))
+        return encoder
+
+    def encode(self, features: pd.DataFrame) -> Floats:
+        """Float array (n_rows, width); a feature the table lacks counts as a gap, an unknown category as none."""
+        return np.asarray(self.columns.transform(self._typed(features)), dtype=float)
+
+    def _typed(self, features: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+
+        typed = features.reindex(columns=[*self.numbers, *self.categories])
+        for name in self.numbers:
+            numbers = pd.to_numeric(typed[name], errors="coerce").astype(float)
+            typed[name] = numbers.where(np.isfinite(numbers))
+        for name in self.categories:
+            typed[name] = typed[name].astype(object).map(str)
+        return typed
+
+
+def _is_number(column: pd.Series) -> bool:
+    import pandas as pd
+
+    known = pd.to_numeric(column, errors="coerce")
+    return bool(column.notna().any() and known.notna().sum() == column.notna().sum())
 
 
 def fit_forest(features: Floats, targets: Floats, seed: int) -> Regressor:
@@ -47,28 +101,16 @@ def fit_forest(features: Floats, targets: Floats, seed: int) -> Regressor:
 
 def fit_kernel_ridge(features: Floats, targets: Floats, seed: int) -> Regressor:
     """Kernel ridge regression with a Gaussian kernel over the ranks of the features."""
-    ordered = np.sort(features, axis=0)
-    own = _ranks(ordered, features)
+    from sklearn.kernel_ridge import KernelRidge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import QuantileTransformer
+
     mean = targets.mean(0)
-    gram = _gaussian(own, own)
-    weights = np.linalg.solve(gram + 0.3 * np.eye(len(gram)), targets - mean)
-    return lambda new: mean + _gaussian(_ranks(ordered, new), own) @ weights
-
-
-def _ranks(ordered: Floats, features: Floats) -> Floats:
-    """Share of the training rows below each value, ties halved: (n_rows, width) in [0, 1]."""
-    below = np.array(
-        [np.searchsorted(ordered[:, j], features[:, j], "left") for j in range(features.shape[1])]
-    )
-    upto = np.array(
-        [np.searchsorted(ordered[:, j], features[:, j], "right") for j in range(features.shape[1])]
-    )
-    return (below + upto).T / (2 * len(ordered))
-
-
-def _gaussian(left: Floats, right: Floats) -> Floats:
-    squares = (left**2).sum(1)[:, None] + (right**2).sum(1)[None] - 2 * left @ right.T
-    return np.exp(-squares / (2 * 0.3**2 * left.shape[1]))
+    gamma = 1 / (2 * _KERNEL_WIDTH**2 * features.shape[1])
+    ranks = QuantileTransformer(n_quantiles=len(features), subsample=None)
+    model = make_pipeline(ranks, KernelRidge(alpha=_RIDGE, kernel="rbf", gamma=gamma))
+    model.fit(features, targets - mean)
+    return lambda new: mean + model.predict(new)
 
 
 FITS: tuple[Fit, ...] = (fit_forest, fit_kernel_ridge)
@@ -81,8 +123,8 @@ class Neighbourhood:
     `leaves`: (n_rows, n_trees); `trust` in [0, 1]: how much of the probability the neighbours share, the rest is everybody's.
     """
 
-    leaves: npt.NDArray[np.int64]
-    find: Callable[[Floats], npt.NDArray[np.int64]]
+    leaves: Ints
+    find: Callable[[Floats], Ints]
     trust: float
 
     @classmethod
@@ -94,9 +136,9 @@ class Neighbourhood:
         forest.fit(encoded, targets)
         return cls(forest.apply(encoded), forest.apply, trust)
 
-    def weights(self, encoded: Floats) -> Floats:
-        """Probability (n_rows,) of each training row as a model of the new row, one line of features (1, width)."""
-        shared = (self.find(encoded) == self.leaves).mean(1)
+    def weights(self, leaves: Ints) -> Floats:
+        """Probability (n_rows,) of each training row as a model of one that falls into `leaves` (n_trees,)."""
+        shared = (leaves == self.leaves).mean(1)
         return (1 - self.trust) / len(shared) + self.trust * shared / shared.sum()
 
 
@@ -108,8 +150,8 @@ class RowPrior:
     out_of_fold: Floats
     components: Floats
     weights: Floats
-    encoder: FeatureEncoder | None
-    regressors: tuple[Regressor, ...]
+    encoder: FeatureEncoder | None = None
+    regressors: tuple[Regressor, ...] = ()
     neighbourhood: Neighbourhood | None = None
 
     def __call__(self, features: pd.DataFrame | None) -> Floats:
@@ -123,8 +165,19 @@ class RowPrior:
     def likely_rows(self, features: pd.DataFrame | None) -> Floats:
         """How probable each training row is as a model of the new one, (n_rows,), sum 1; all alike without features."""
         if features is None or self.encoder is None or self.neighbourhood is None:
-            return np.full(len(self.out_of_fold), 1 / len(self.out_of_fold))
-        return self.neighbourhood.weights(self.encoder.encode(features))
+            return self._all_alike()
+        return self.neighbourhood.weights(self.neighbourhood.find(self.encoder.encode(features))[0])
+
+    def likely_as(self, row: int) -> Floats:
+        """The same for one of the training rows, itself among them."""
+        return (
+            self.neighbourhood.weights(self.neighbourhood.leaves[row])
+            if self.neighbourhood
+            else self._all_alike()
+        )
+
+    def _all_alike(self) -> Floats:
+        return np.full(len(self.out_of_fold), 1 / len(self.out_of_fold))
 
 
 def fit_row_prior(values: Floats, groups: Ints, features: pd.DataFrame | None, seed: int) -> RowPrior:
@@ -133,81 +186,66 @@ def fit_row_prior(values: Floats, groups: Ints, features: pd.DataFrame | None, s
     The regressors predict the rows' principal components; how far each is trusted is decided by non-negative least squares
     over predictions for groups left out, so features that say nothing end as the plain mean.
     """
-    mean = values.mean(0)
-    encoder = None if features is None else FeatureEncoder.fit(features)
-    folds = grouped_folds(groups, _FOLDS, seed)
-    if encoder is None or features is None or len(np.unique(groups)) < _FEWEST_GROUPS:
+    n_groups = len(np.unique(groups))
+    encoder = FeatureEncoder.fit(features) if features is not None and n_groups >= _FEWEST_GROUPS else None
+    if encoder is None or features is None:
         return _without_features(values, groups)
-    encoded = encoder.encode(features)
-    if encoded.shape[1] == 0:
-        return _without_features(values, groups)
-    components = _components(values - mean)
+    mean, encoded = values.mean(0), encoder.encode(features)
+    components = np.linalg.svd(values - mean, full_matrices=False)[2][:_MOST_COMPONENTS]
     targets = (values - mean) @ components.T
-    held_out, fold_means = _out_of_fold(encoded, targets, folds, seed)
-    weights = _trust(held_out, fold_means, targets, len(np.unique(groups)))
-    blended = np.einsum("rnp,rp->np", held_out - fold_means, weights)
-    centres = np.array([np.delete(values, fold, 0).mean(0) for fold in folds])
-    fold_of = np.empty(len(values), dtype=int)
-    for number, fold in enumerate(folds):
-        fold_of[fold] = number
+    folds = grouped_folds(groups, _FOLDS, seed)
+    rest = np.empty_like(values)
+    for fold in folds:
+        rest[fold] = np.delete(values, fold, 0).mean(0)
+    centres = (rest - mean) @ components.T
+    deviations = _out_of_fold(encoded, targets, folds, seed) - centres
+    weights = trust(deviations, targets - centres, n_groups)
+    explained = min(1.0, float(weights[:, 0].sum()))
+    near = explained * n_groups / (n_groups + _GROUPS_FOR_HALF_TRUST)
     return RowPrior(
         mean,
-        centres[fold_of] + blended @ components,
+        rest + np.einsum("rnp,rp->np", deviations, weights) @ components,
         components,
         weights,
         encoder,
         tuple(fit(encoded, targets, seed) for fit in FITS),
-        Neighbourhood.fit(encoded, targets, _trust_in_neighbours(weights, len(np.unique(groups))), seed),
+        Neighbourhood.fit(encoded, targets, near, seed),
     )
 
 
 def _without_features(values: Floats, groups: Ints) -> RowPrior:
-    names, own = np.unique(groups, return_inverse=True)
-    counts = np.bincount(own).astype(float)
-    sums = np.zeros((len(names), values.shape[1]))
-    np.add.at(sums, own, values)
-    rest = len(values) - counts
-    others = (values.sum(0) - sums) / np.maximum(rest, 1)[:, None]
-    others[rest == 0] = values.mean(0)
-    empty = np.zeros((0, 0))
-    return RowPrior(values.mean(0), others[own], np.zeros((0, values.shape[1])), empty, None, ())
+    """The plain mean; out of fold that of all rows but the group's own."""
+    own = groups[:, None] == groups
+    rest = np.where(own.all(1, keepdims=True), True, ~own).astype(float)
+    others = rest @ values / rest.sum(1, keepdims=True)
+    return RowPrior(values.mean(0), others, np.zeros((0, values.shape[1])), np.zeros((0, 0)))
 
 
-def _components(centred: Floats) -> Floats:
-    return np.linalg.svd(centred, full_matrices=False)[2][:_MOST_COMPONENTS]
-
-
-def _out_of_fold(encoded: Floats, targets: Floats, folds: list[Ints], seed: int) -> tuple[Floats, Floats]:
-    """Predictions (n_regressors, n_rows, n_components) for rows left out, and the mean of the rest (n_rows, n_components)."""
+def _out_of_fold(encoded: Floats, targets: Floats, folds: list[Ints], seed: int) -> Floats:
+    """Predictions (n_regressors, n_rows, n_components) for rows left out."""
     held_out = np.zeros((len(FITS), *targets.shape))
-    fold_means = np.zeros_like(targets)
     for fold in folds:
         kept = np.setdiff1d(np.arange(len(targets)), fold)
-        fold_means[fold] = targets[kept].mean(0)
         for number, fit in enumerate(FITS):
             held_out[number, fold] = fit(encoded[kept], targets[kept], seed)(encoded[fold])
-    return held_out, fold_means
+    return held_out
 
 
-def _trust(held_out: Floats, fold_means: Floats, targets: Floats, n_groups: int) -> Floats:
+def trust(held_out: Floats, targets: Floats, n_groups: int) -> Floats:
     """Non-negative weight of each regressor for each component, (n_regressors, n_components); their sum is at most 1.
 
-    Non-negative least squares on predictions for rows left out, then shrunk by 1 - c / F (positive-part James-Stein), F the
-    usual ratio of explained to unexplained variance: what junk features explain by chance comes to nothing.
+    `held_out` (n_regressors, n_rows, n_components): predictions for rows left out; `targets`: what came, both less the mean of the
+    rest. Non-negative least squares, then shrunk by 1 − 1/F (positive-part James–Stein), F being `n_groups` times explained over
+    unexplained variance, about 1 for a regressor that knows nothing: junk features come to nothing.
     """
+    from scipy.optimize import nnls
+
     weights = np.zeros((len(held_out), targets.shape[1]))
-    for p in range(targets.shape[1]):
-        predicted, wanted = (held_out[:, :, p] - fold_means[:, p]).T, targets[:, p] - fold_means[:, p]
-        solved = nnls(predicted, wanted)[0]
+    for p, wanted in enumerate(targets.T):
+        solved = nnls(held_out[:, :, p].T, wanted)[0]
         solved /= max(1.0, float(solved.sum()))
-        left = float(((wanted - predicted @ solved) ** 2).sum())
-        explained = max(float((wanted**2).sum()) - left, 0.0)
+        left = float(np.square(wanted - solved @ held_out[:, :, p]).sum())
+        explained = max(float(np.square(wanted).sum()) - left, 0.0)
         ratio = n_groups * explained / max(left, 1e-12)
-        weights[:, p] = solved * max(0.0, 1 - (_CHANCE_RATIO / max(ratio, 1e-12)) ** 2)
+        weights[:, p] = solved * max(0.0, 1 - 1 / max(ratio, 1e-12))
     return weights
-
-
-def _trust_in_neighbours(weights: Floats, n_groups: int) -> float:
-    """Share of the probability for neighbours: little where features explain little, or few groups leave nobody near."""
-    explained = min(1.0, float(weights[:, 0].sum()))
-    return _MOST_TRUST * explained * n_groups / (n_groups + _GROUPS_FOR_HALF_TRUST)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from lib.performance_prediction.rows.covariance import Conditional, MomentsPart, ResidualMoments, Shrinkage
-from lib.performance_prediction.rows.prior import Ints
 from lib.performance_prediction.table.scales import Scale
-from lib.performance_prediction.table.score_table import Floats
+from lib.performance_prediction.table.score_table import Bools, Floats, Ints
 
 _MOST_ROWS = 120
 _REVEALS = 3
@@ -51,7 +48,7 @@ class Rehearsal:
     rows: TrainingRows
     index: Ints
     part: MomentsPart
-    hidden: npt.NDArray[np.bool_]
+    hidden: Bools
 
     def play(self, shrinkage: Shrinkage) -> Conditional:
         """What the model says of each row from the cells shown."""
@@ -83,7 +80,7 @@ class Outcome:
 
     index: Ints
     known: int
-    hidden: npt.NDArray[np.bool_]
+    hidden: Bools
     errors: Floats
     played: Conditional
 
@@ -122,10 +119,4 @@ def best_of(rehearsals: list[Rehearsal], candidates: list[Shrinkage]) -> Shrinka
     """The candidate that errs least on rows left out; the first without anything to judge by."""
     if not rehearsals:
         return candidates[0]
-    judge: Callable[[Shrinkage], float] = lambda candidate: mean_error(rehearsals, candidate)  # noqa: E731
-    return min(candidates, key=judge)
-
-
-def with_prior(rows: TrainingRows, prior: Floats) -> TrainingRows:
-    """The same rows, expected otherwise."""
-    return replace(rows, prior=prior)
+    return min(candidates, key=lambda candidate: mean_error(rehearsals, candidate))

@@ -9,11 +9,12 @@ import numpy as np
 from lib.performance_prediction.rows.covariance import ResidualMoments, Shrinkage
 from lib.performance_prediction.rows.rehearsal import TrainingRows
 from lib.performance_prediction.table.scales import LOGIT
-from lib.performance_prediction.table.score_table import Floats
+from lib.performance_prediction.table.score_table import Floats, Ints
 
-# Above 1 because surprises of different rows are only roughly alike, and more rows than the very nearest should have a say.
+# Both picked on oboe_error. Above 1 because surprises of different rows are only roughly alike, and more rows than the very
+# nearest should have a say; and a past row's surprises are partly its own and will not come again: the best of many columns
+# would be chosen for exactly those.
 _ALIKENESS_TEMPERATURE = 4.0
-# A past row's surprises are partly its own and will not come again; the best of many columns would be chosen for exactly those.
 _CAUTION = 0.5
 
 
@@ -54,19 +55,24 @@ class Surprises:
             rows.scale.backward(rows.filled),
         )
 
-    def carry(self, expected: Floats, values: Floats, likely: Floats) -> Scenarios:
+    def carry(
+        self, expected: Floats, values: Floats, likely: Floats, left_out: Ints | None = None
+    ) -> Scenarios:
         """Scenarios of a row `expected` (n_columns,) as scores, that agree with its measured `values` (NaN elsewhere).
 
         Matheron's rule: each past row's surprises, corrected by what conditioning says at the measured columns. `likely`:
-        (n_rows,), how probable each past row is as a model for this one; multiplied by how alike the measured surprises are.
+        (n_rows,), how probable each past row is as a model for this one; multiplied by how alike the measured surprises are. Past rows `left_out` have no say.
         """
         given = np.flatnonzero(np.isfinite(values))
-        part, prior = self.moments.part(given[None]), LOGIT.forward(expected)[None]
+        part = self.moments.part(given[None], None if left_out is None else [left_out])
+        prior = LOGIT.forward(expected)[None]
         residuals = self.moments.residuals
         surprise = LOGIT.forward(values[given])[None] - prior[:, given]
         row = self.shrinkage.condition(part, prior, surprise)
         carried = row.mean[0] + residuals - residuals[:, given] @ row.gain[0].T
         apart = self.shrinkage.distances(part, surprise - residuals[:, given])
         weights = likely * np.exp(-0.5 * (apart - apart.min()) / _ALIKENESS_TEMPERATURE)
+        if left_out is not None:
+            weights[left_out] = 0.0
         scores = np.where(np.isfinite(values), values, LOGIT.backward(carried))
         return Scenarios(scores, weights / weights.sum(), self.past)

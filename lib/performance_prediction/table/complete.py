@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from lib.performance_prediction.als.fold_in import TableCompletion
-from lib.performance_prediction.completers.bayesian_mf import BayesianMf
-from lib.performance_prediction.completers.stack import BlendedCompletion, Stack
-from lib.performance_prediction.table.cell_intervals import Calibration, calibrate, interval_bounds
+import lib.performance_prediction.completers  # noqa: F401  (registers the completers)
+from lib.performance_prediction.table.conformal import CellConformal, calibrate_cells
 from lib.performance_prediction.table.hold_out import OnFold, hold_out_predictions
+from lib.performance_prediction.table.score_csv import read_score_table, refuse_unwritable, write_completed
 from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 
-DEFAULT_COMPLETER = "stack"
+DEFAULT_COMPLETER = "bayesian_mf"
+SIMPLEST_COMPLETER = "additive"
 FEWEST_CELLS = 3  # below it nothing can be held out, and row + column bias is all that can be said
 
 
@@ -23,76 +26,116 @@ FEWEST_CELLS = 3  # below it nothing can be held out, and row + column bias is a
 class CompletedTable:
     """A completed table. `mean`, `low`, `high`: (n_rows, n_columns), a measured cell's are its own value.
 
-    `completer` is the name asked for, `used` what stood behind it (members and weights of a blend), `held_out_error` the
-    mean absolute error on measured cells that were hidden (NaN when none could be), `seconds` the time it took.
+    `completer`: what stood behind it; `held_out`: what was said of measured cells while they were hidden, NaN for other cells;
+    `seconds`: the time it took.
     """
 
     table: ScoreTable
-    completion: Completion
     mean: Floats
     low: Floats
     high: Floats
+    held_out: Floats
     completer: str
-    used: dict[str, float]
-    calibration: Calibration
-    held_out_error: float
+    calibration: CellConformal
     seconds: float
+
+    @property
+    def held_out_error(self) -> float:
+        """Mean absolute error on measured cells that were hidden; NaN when none could be."""
+        told = np.isfinite(self.held_out)
+        return float(np.abs(self.held_out - self.table.values)[told].mean()) if told.any() else math.nan
 
 
 def complete(
-    table: ScoreTable, completer: str = DEFAULT_COMPLETER, seed: int = 0, on_fold: OnFold | None = None
+    table: ScoreTable,
+    completer: str | Completer = DEFAULT_COMPLETER,
+    seed: int = 0,
+    on_fold: OnFold | None = None,
+    tune_once: bool = True,
 ) -> CompletedTable:
     """Fills in every missing cell of `table` with a 90 % interval. At least one cell must be measured.
 
-    Numerical libraries are held to one thread: the arrays are small, and waiting threads slow a busy machine down.
+    `tune_once`: hyper-parameters are chosen from all measured cells and kept while cells are hidden; else they are chosen anew
+    without the hidden cells, which is stricter and dearer. Numerical libraries are held to one thread: the arrays are small, and
+    waiting threads slow a busy machine down.
     """
     begun = time.perf_counter()
-    with threadpool_limits(1):
-        completion = _fitted(table, completer, seed, on_fold)
-    calibration = calibrate(table.values, completion.held_out)
-    low, high = interval_bounds(table, completion, calibration)
-    mean = np.where(table.observed, table.values, completion.mean)
-    return CompletedTable(
-        table,
-        completion,
-        mean,
-        low,
-        high,
-        completer,
-        _used(completion, completer),
-        calibration,
-        _held_out_error(table, completion),
-        time.perf_counter() - begun,
-    )
-
-
-def _fitted(table: ScoreTable, name: str, seed: int, on_fold: OnFold | None) -> Completion:
-    """A completion with held-out predictions, wherever there are cells enough to hold some out."""
-    completer: Completer = COMPLETERS[name]()
+    asked = COMPLETERS[completer]() if isinstance(completer, str) else completer
     measured = int(table.observed.sum())
-    if measured == table.values.size:
-        return TableCompletion(table.values.copy(), np.full(table.values.shape, 1.0))
     if measured < FEWEST_CELLS:
-        return COMPLETERS["additive"]().fit(table, seed)
-    if isinstance(completer, Stack):
-        return replace(completer, on_fold=on_fold).fit(table, seed)
-    tuned = completer.tuned(table, seed)
-    cheap = tuned.shortened() if isinstance(tuned, BayesianMf) else tuned
-    held_out = hold_out_predictions(table, cheap, seed, on_fold)
-    completion = tuned.fit(table, seed)
-    completion.held_out = held_out
-    return completion
+        asked, completer = COMPLETERS[SIMPLEST_COMPLETER](), SIMPLEST_COMPLETER
+    with threadpool_limits(1):
+        if measured == table.values.size and tune_once:
+            completion, unseen = Completion(table.values, np.ones_like(table.values)), None
+        else:
+            tuned = asked.tuned(table, seed)
+            completion = tuned.fit(table, seed)
+            judged = (tuned if tune_once else asked).shortened()
+            unseen = hold_out_predictions(table, judged, seed, on_fold) if measured >= FEWEST_CELLS else None
+    mean, spread = unseen or (np.full(table.values.shape, np.nan),) * 2
+    calibration = calibrate_cells(table.values, mean, spread)
+    ends = calibration.bounds(completion.mean, completion.spread)
+    filled, low, high = (np.where(table.observed, table.values, a) for a in (completion.mean, *ends))
+    name = completer if isinstance(completer, str) else type(completer).__name__
+    seconds = time.perf_counter() - begun
+    return CompletedTable(table, filled, low, high, mean, name, calibration, seconds)
 
 
-def _used(completion: Completion, name: str) -> dict[str, float]:
-    if isinstance(completion, BlendedCompletion):
-        corrected = {"catboost correction": 1.0} if completion.corrected else {}
-        return {**completion.blend.weights, **corrected}
-    return {name if completion.held_out else "additive": 1.0}
+@dataclass(frozen=True)
+class CompletionSummary:
+    """What `als.py complete` did. `held_out_error`: mean absolute error on measured cells hidden from the model; None if none."""
+
+    matrix: str
+    out: str
+    rows: int
+    columns: int
+    measured: int
+    completed: int
+    completer: str
+    seed: int
+    held_out_error: float | None
+    calibration_cells: int
+    nominal_coverage: float
+    mean_interval_width: float | None
+    warnings: tuple[str, ...]
+    seconds: float
 
 
-def _held_out_error(table: ScoreTable, completion: Completion) -> float:
-    if completion.held_out is None:
-        return float("nan")
-    told = np.isfinite(completion.held_out.mean)
-    return float(np.abs(completion.held_out.mean - table.values)[told].mean())
+def complete_file(
+    matrix: Path,
+    out: Path,
+    features: tuple[Path | None, Path | None] = (None, None),
+    completer: str = DEFAULT_COMPLETER,
+    seed: int = 0,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> CompletionSummary:
+    """Reads, completes and writes; raises what these raise (CvAutomlError with the place). `features`: of rows and of columns.
+
+    `tell` hears warnings and progress as they come.
+    """
+    COMPLETERS[completer]
+    refuse_unwritable(out)
+    read = read_score_table(matrix, *features)
+    for warning in read.warnings:
+        tell(f"warning: {warning}")
+    done = complete(
+        read.table, completer, seed, lambda fold, of: tell(f"checking on hidden cells: {fold} of {of}")
+    )
+    write_completed(out, done.table, done.mean, done.low, done.high)
+    missing = ~done.table.observed
+    return CompletionSummary(
+        matrix=str(matrix),
+        out=str(out),
+        rows=len(done.table.rows),
+        columns=len(done.table.columns),
+        measured=int((~missing).sum()),
+        completed=int(missing.sum()),
+        completer=done.completer,
+        seed=seed,
+        held_out_error=None if math.isnan(done.held_out_error) else done.held_out_error,
+        calibration_cells=done.calibration.cells,
+        nominal_coverage=done.calibration.level,
+        mean_interval_width=float(np.mean((done.high - done.low)[missing])) if missing.any() else None,
+        warnings=read.warnings,
+        seconds=round(done.seconds, 2),
+    )

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
-from scipy.stats import rankdata
 
+from lib.errors import MatrixError
+from lib.performance_prediction.table.circumstances import Circumstances, circumstances
 from lib.performance_prediction.table.complete import CompletedTable, complete
-from lib.performance_prediction.table.score_table import Floats, ScoreTable
+from lib.performance_prediction.table.hold_out import random_cells
+from lib.performance_prediction.table.score_csv import features_beside, read_score_table
+from lib.performance_prediction.table.score_table import COMPLETERS, Bools, Floats, ScoreTable
 
 SEED_OFFSET = 1000  # hiding draws other random numbers than fitting does
 FEWEST_FOR_RANKS = 5  # hidden cells a row needs before its rank correlation counts
+MEASURES = ("mae", "spearman", "coverage", "width", "seconds")
 
 
-class CellScores(BaseModel):
+@dataclass(frozen=True)
+class CellScores:
     """One completer on one table with one share hidden under one seed.
 
-    `mae` on hidden cells, `spearman` the mean over rows of the rank correlation on hidden cells (null where every prediction of
+    `mae` on hidden cells, `spearman` the mean over rows of the rank correlation on hidden cells (None where every prediction of
     every row is the same), `coverage` and `width` of the 90 % intervals, `seconds` to fit and calibrate.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     table: str
     completer: str
@@ -38,19 +39,23 @@ class CellScores(BaseModel):
     seconds: float
 
 
-class Spread(BaseModel):
-    """Mean and standard deviation over seeds; `mean` is null where the measure is undefined."""
-
-    model_config = ConfigDict(frozen=True)
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation over seeds; None where the measure is undefined."""
 
     mean: float | None
     deviation: float | None
 
+    @classmethod
+    def of(cls, values: Sequence[float | None]) -> Spread:
+        """That of the values which are there."""
+        known = [value for value in values if value is not None]
+        return cls(float(np.mean(known)), float(np.std(known))) if known else cls(None, None)
 
-class SummaryLine(BaseModel):
+
+@dataclass(frozen=True)
+class SummaryLine:
     """One completer on one table with one share hidden, over seeds."""
-
-    model_config = ConfigDict(frozen=True)
 
     table: str
     completer: str
@@ -64,6 +69,16 @@ class SummaryLine(BaseModel):
 
 
 @dataclass(frozen=True)
+class EvaluationReport:
+    """Everything `als.py evaluate` found: a line a completer, and the scores behind it."""
+
+    circumstances: Circumstances
+    protocol: str
+    summary: tuple[SummaryLine, ...]
+    scores: tuple[CellScores, ...]
+
+
+@dataclass(frozen=True)
 class EvaluationPlan:
     """What to evaluate: `fractions` of the measured cells to hide, `seeds` 0 … n − 1, `completers` by name."""
 
@@ -72,64 +87,94 @@ class EvaluationPlan:
     completers: Sequence[str]
 
 
-def hidden_cells(observed: npt.NDArray[np.bool_], fraction: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Bool (n_rows, n_columns): `fraction` of the observed cells, uniformly at random."""
-    cells = np.flatnonzero(observed)
-    order = np.random.default_rng(SEED_OFFSET + seed).permutation(len(cells))
-    hidden = np.zeros(observed.size, dtype=bool)
-    hidden[cells[order[: round(fraction * len(cells))]]] = True
-    return hidden.reshape(observed.shape)
+OnScores = Callable[[CellScores], None]
 
 
-def evaluate(
-    name: str, table: ScoreTable, plan: EvaluationPlan, on_scores: Callable[[CellScores], None] | None = None
+def parse_fractions(text: str) -> tuple[float, ...]:
+    """Shares such as "0.3,.5" as numbers in (0, 1); raises MatrixError otherwise."""
+    try:
+        fractions = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        fractions = ()
+    if not fractions or not all(0 < fraction < 1 for fraction in fractions):
+        raise MatrixError(
+            f"--fractions {text}: expected shares between 0 and 1, separated by commas, e.g. 0.3,0.5"
+        )
+    return fractions
+
+
+def evaluate_files(
+    matrices: Sequence[Path],
+    features: Sequence[Path],
+    column_features: Sequence[Path],
+    with_features: bool,
+    plan: EvaluationPlan,
+    on_scores: OnScores = lambda scores: None,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> EvaluationReport:
+    """Scores `plan` on each matrix; explicit features pair with the matrices by order, else those beside them are used."""
+    for name in plan.completers:
+        COMPLETERS[name]()
+    for given, option in ((features, "--features"), (column_features, "--column-features")):
+        if given and len(given) != len(matrices):
+            raise MatrixError(
+                f"{option} was given {len(given)} times for {len(matrices)} matrices; give it once a matrix"
+            )
+    origin = circumstances()
+    scores: list[CellScores] = []
+    for place, matrix in enumerate(matrices):
+        beside = features_beside(matrix) if with_features else (None, None)
+        of_rows = features[place] if features else beside[0]
+        of_columns = column_features[place] if column_features else beside[1]
+        read = read_score_table(matrix, of_rows, of_columns)
+        for warning in read.warnings:
+            tell(f"warning: {warning}")
+        scores += score_completers(matrix.stem, read.table, plan, on_scores)
+    protocol = "cells hidden uniformly at random; each completer sees the others only; errors on hidden cells"
+    return EvaluationReport(origin, protocol, tuple(summarise(scores)), tuple(scores))
+
+
+def score_completers(
+    name: str, table: ScoreTable, plan: EvaluationPlan, on_scores: OnScores = lambda scores: None
 ) -> list[CellScores]:
     """Scores of each completer, fraction and seed of `plan`; `on_scores` hears each as it comes."""
     results = []
     for fraction in plan.fractions:
         for seed in range(plan.seeds):
-            hidden = hidden_cells(table.observed, fraction, seed)
+            count = round(fraction * int(table.observed.sum()))
+            hidden = random_cells(table.observed, count, SEED_OFFSET + seed)
             for completer in plan.completers:
                 done = complete(table.hiding(hidden), completer, seed)
-                scores = score_completion(name, table.values, hidden, done, fraction, seed)
-                results.append(scores)
-                if on_scores:
-                    on_scores(scores)
+                measures = measured_on(done, table.values, hidden)
+                results.append(CellScores(name, completer, fraction, seed, **measures))  # type: ignore[arg-type]
+                on_scores(results[-1])
     return results
 
 
-def score_completion(
-    name: str, truth: Floats, hidden: npt.NDArray[np.bool_], done: CompletedTable, fraction: float, seed: int
-) -> CellScores:
-    """Compares a completion with the `truth` of the `hidden` cells."""
-    true = truth[hidden]
-    inside = (true >= done.low[hidden]) & (true <= done.high[hidden])
-    return CellScores(
-        table=name,
-        completer=done.completer,
-        fraction=fraction,
-        seed=seed,
-        mae=float(np.abs(done.mean[hidden] - true).mean()),
-        spearman=mean_row_spearman(truth, done.mean, hidden),
-        coverage=float(inside.mean()),
-        width=float((done.high - done.low)[hidden].mean()),
-        seconds=done.seconds,
-    )
+def measured_on(done: CompletedTable, truth: Floats, hidden: Bools) -> dict[str, float | None]:
+    """Each of MEASURES of a completion against the `truth` of the `hidden` cells."""
+    true, low, high = truth[hidden], done.low[hidden], done.high[hidden]
+    return {
+        "mae": float(np.abs(done.mean[hidden] - true).mean()),
+        "spearman": mean_row_spearman(truth, done.mean, hidden),
+        "coverage": float(((true >= low) & (true <= high)).mean()),
+        "width": float((high - low).mean()),
+        "seconds": done.seconds,
+    }
 
 
-def mean_row_spearman(truth: Floats, told: Floats, cells: npt.NDArray[np.bool_]) -> float | None:
+def mean_row_spearman(truth: Floats, told: Floats, cells: Bools) -> float | None:
     """Spearman's rank correlation of `told` with `truth` over the chosen `cells` of each row, averaged over rows.
 
     Rows with fewer than five such cells, or with the same number everywhere, have none; None when no row has one.
     """
-    correlations = []
-    for row in range(len(truth)):
-        chosen = cells[row]
-        if chosen.sum() < FEWEST_FOR_RANKS:
-            continue
-        ranks = rankdata(truth[row, chosen]), rankdata(told[row, chosen])
-        if min(np.ptp(rank) for rank in ranks) > 0:
-            correlations.append(np.corrcoef(*ranks)[0, 1])
+    from scipy.stats import spearmanr
+
+    correlations = [
+        spearmanr(row_truth[chosen], row_told[chosen]).statistic
+        for row_truth, row_told, chosen in zip(truth, told, cells, strict=True)
+        if chosen.sum() >= FEWEST_FOR_RANKS and np.ptp(row_truth[chosen]) > 0 and np.ptp(row_told[chosen]) > 0
+    ]
     return float(np.mean(correlations)) if correlations else None
 
 
@@ -138,24 +183,8 @@ def summarise(results: Sequence[CellScores]) -> list[SummaryLine]:
     groups: dict[tuple[str, str, float], list[CellScores]] = {}
     for scores in results:
         groups.setdefault((scores.table, scores.completer, scores.fraction), []).append(scores)
-    return [
-        SummaryLine(
-            table=table,
-            completer=completer,
-            fraction=fraction,
-            seeds=len(group),
-            mae=_spread([scores.mae for scores in group]),
-            spearman=_spread([scores.spearman for scores in group]),
-            coverage=_spread([scores.coverage for scores in group]),
-            width=_spread([scores.width for scores in group]),
-            seconds=_spread([scores.seconds for scores in group]),
-        )
-        for (table, completer, fraction), group in groups.items()
-    ]
-
-
-def _spread(values: Sequence[float | None]) -> Spread:
-    known = [value for value in values if value is not None and not math.isnan(value)]
-    if not known:
-        return Spread(mean=None, deviation=None)
-    return Spread(mean=float(np.mean(known)), deviation=float(np.std(known)))
+    lines = []
+    for (table, completer, fraction), group in groups.items():
+        spreads = (Spread.of([getattr(scores, measure) for scores in group]) for measure in MEASURES)
+        lines.append(SummaryLine(table, completer, fraction, len(group), *spreads))
+    return lines

@@ -5,71 +5,87 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from lib.performance_prediction.table.score_table import Completer, Floats, HeldOut, ScoreTable
+from lib.performance_prediction.table.score_table import (
+    Bools,
+    Completer,
+    Completion,
+    Floats,
+    ScoreTable,
+)
 
-CHOICE_SHARE = 0.2  # of the measured cells, hidden to choose a hyper-parameter
-CHOICE_CELLS = 4000  # more hidden cells would not change a choice
-
+CHOICE_SHARE = 0.2  # of the measured cells, hidden at a time to choose a hyper-parameter
+CHOICE_CELLS = 200  # hidden one after the other before a choice is made
+ENOUGH_CELLS = 4000  # hidden cells from which choices, weights and quantiles no longer move
 FOLDS = 8
-ENOUGH_CELLS = 4000  # hidden cells from which weights and quantiles no longer move
+LEAVE_ONE_OUT_UP_TO = 30  # cells; above it folds, because each cell costs a fit
 
 OnFold = Callable[[int, int], None]
 
 
-def draw_folds(observed: npt.NDArray[np.bool_], count: int, seed: int) -> Floats:
-    """Fold number of each observed cell, −1 elsewhere, (n_rows, n_columns): uniformly at random, sizes differ by at most one."""
-    cells = np.flatnonzero(observed)
-    folds = np.full(observed.size, -1)
-    order = np.random.default_rng(seed).permutation(len(cells))
-    folds[cells[order]] = np.arange(len(cells)) % count
-    return folds.reshape(observed.shape)
+def random_cells(observed: Bools, count: int, seed: int) -> Bools:
+    """Bool (n_rows, n_columns): `count` of the observed cells, uniformly at random."""
+    chosen = np.zeros(observed.size, dtype=bool)
+    chosen[np.random.default_rng(seed).permutation(np.flatnonzero(observed))[:count]] = True
+    return chosen.reshape(observed.shape)
 
 
-def plan_folds(observed: npt.NDArray[np.bool_], seed: int) -> list[npt.NDArray[np.bool_]]:
+def plan_folds(observed: Bools, seed: int) -> list[Bools]:
     """Bool masks of the cells to hide, one a fit: eighths of the measured cells, as many as it takes to hide enough of them.
 
-    Small shares keep the fits close to the one on all cells; a large table needs only one of them.
+    Small shares keep the fits close to the one on all cells; a large table needs only one of them, a tiny one leaves out each cell.
     """
-    measured = int(observed.sum())
-    if measured < 2:
+    cells = np.flatnonzero(observed)
+    if len(cells) < 2:
         return []
-    count = min(FOLDS, measured)
-    folds = draw_folds(observed, count, seed)
-    used = min(count, max(1, -(-ENOUGH_CELLS * count // measured)))
-    return [folds == fold for fold in range(used)]
+    count = len(cells) if len(cells) <= LEAVE_ONE_OUT_UP_TO else FOLDS
+    used = min(count, max(1, -(-ENOUGH_CELLS * count // len(cells))))
+    folds = np.full(observed.size, -1)
+    folds[np.random.default_rng(seed).permutation(cells)] = np.arange(len(cells)) % count
+    return [(folds == fold).reshape(observed.shape) for fold in range(used)]
 
 
 def hold_out_predictions(
     table: ScoreTable, completer: Completer, seed: int, on_fold: OnFold | None = None
-) -> HeldOut:
-    """Mean and spread of measured cells from fits that did not see them, over the folds of `plan_folds`."""
+) -> tuple[Floats, Floats]:
+    """Mean and spread of measured cells from fits that did not see them, over the folds of `plan_folds`; NaN for other cells."""
     masks = plan_folds(table.observed, seed)
     mean, spread = np.full(table.values.shape, np.nan), np.full(table.values.shape, np.nan)
     for fold, hidden in enumerate(masks, start=1):
-        completion = completer.fit(table.hiding(hidden), seed + fold)
-        mean[hidden], spread[hidden] = completion.mean[hidden], completion.spread[hidden]
+        told: Completion = completer.fit(table.hiding(hidden), seed + fold)
+        mean[hidden], spread[hidden] = told.mean[hidden], told.spread[hidden]
         if on_fold:
             on_fold(fold, len(masks))
-    return HeldOut(mean, spread)
+    return mean, spread
 
 
 def best_candidate(table: ScoreTable, candidates: Sequence[Completer], seed: int) -> int:
-    """Index of the candidate with the least mean absolute error on one hidden share of the measured cells; 0 on a tie."""
-    hidden = choice_cells(table.observed, seed)
-    if len(candidates) == 1 or not hidden.any() or hidden.sum() == table.observed.sum():
+    """Index of the candidate with the smallest mean absolute error on hidden cells; the first without any to hide.
+
+    A fifth of the cells is hidden at a time, and as many fifths one after the other as it takes to hide enough for a choice.
+    """
+    masks = choice_folds(table.observed, seed)
+    if len(candidates) == 1 or not masks:
         return 0
-    part = table.hiding(hidden)
-    truth = table.values[hidden]
-    errors = [np.abs(candidate.fit(part, seed).mean[hidden] - truth).mean() for candidate in candidates]
+    errors = np.zeros(len(candidates))
+    for hidden in masks:
+        part, truth = table.hiding(hidden), table.values[hidden]
+        errors += [np.abs(candidate.fit(part, seed).mean[hidden] - truth).sum() for candidate in candidates]
     return int(np.argmin(errors))
 
 
-def choice_cells(observed: npt.NDArray[np.bool_], seed: int) -> npt.NDArray[np.bool_]:
-    """The cells that are hidden to choose a hyper-parameter: a fifth of the measured ones, 4,000 at most."""
-    cells = np.flatnonzero(observed)
-    count = min(round(CHOICE_SHARE * len(cells)), CHOICE_CELLS)
-    hidden = np.zeros(observed.size, dtype=bool)
-    hidden[np.random.default_rng(seed).permutation(cells)[:count]] = True
-    return hidden.reshape(observed.shape)
+def choice_folds(observed: Bools, seed: int) -> list[Bools]:
+    """Masks of cells to hide to choose a hyper-parameter: fifths of the measured ones (4,000 at most), up to 200 cells together."""
+    cells = np.random.default_rng(seed).permutation(np.flatnonzero(observed))
+    size = min(round(CHOICE_SHARE * len(cells)), ENOUGH_CELLS)
+    masks: list[Bools] = []
+    while size and sum(map(np.sum, masks)) < CHOICE_CELLS and (len(masks) + 1) * size <= len(cells):
+        hidden = np.zeros(observed.size, dtype=bool)
+        hidden[cells[len(masks) * size : (len(masks) + 1) * size]] = True
+        masks.append(hidden.reshape(observed.shape))
+    return masks
+
+
+def choice_cells(observed: Bools, seed: int) -> Bools:
+    """The first of these masks; nothing hidden where there are too few cells."""
+    return next(iter(choice_folds(observed, seed)), np.zeros_like(observed))

@@ -1,50 +1,100 @@
-"""Scales on which scores in [0, 1] look normal: identity, arc sine of the square root, logit; each can be undone everywhere."""
+"""Scales on which scores in [0, 1] look normal: as they are, arc sine of the square root, logit; each can be undone everywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from lib.performance_prediction.table.score_table import Floats
+Floats = npt.NDArray[np.float64]
+ScaleName = Literal["identity", "arcsine", "logit"]
 
-_LOGIT_MARGIN = 0.01
+# Scores of exactly 0 and 1 occur in real tables; the margin keeps their logits finite and the map invertible.
+MARGIN = 0.02
+_SMALLEST_UNIT = 1e-9
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A strictly increasing map of [0, 1] and its inverse; what lies beyond the ends comes back as 0 or 1."""
+    """(g(score) − centre) / unit with a strictly increasing g; what lies beyond the ends comes back as 0 or 1.
 
-    name: str
+    >>> LOGIT.forward(np.array([0.0, 0.5, 1.0])).round(4)
+    array([-3.8918,  0.    ,  3.8918])
+    >>> ARCSINE.forward(np.array([0.25])) * 6 / np.pi
+    array([1.])
+    >>> LOGIT.backward(np.array([-50.0, 0.0, 3.8918])).round(4)
+    array([0. , 0.5, 1. ])
+    >>> Scale("identity", centre=0.5, unit=0.25).forward(np.array([0.75, 0.0]))
+    array([ 1., -2.])
+    """
+
+    name: ScaleName
+    centre: float = 0.0
+    unit: float = 1.0
+
+    @classmethod
+    def fitted(cls, name: ScaleName, values: Floats) -> Scale:
+        """The scale on which the measured `values` (NaN elsewhere) have mean 0 and standard deviation 1.
+
+        >>> Scale.fitted("identity", np.array([0.2, 0.4, np.nan]))
+        Scale(name='identity', centre=0.30000000000000004, unit=0.1)
+        """
+        raw = cls(name).forward(values[np.isfinite(values)])
+        if raw.size == 0:
+            return cls(name)
+        unit = float(raw.std())
+        return cls(name, float(raw.mean()), unit if unit > _SMALLEST_UNIT else 1.0)
+
+    def forward(self, scores: Floats) -> Floats:
+        """Scores → modelled values."""
+        return (_SHAPES[self.name].forward(np.clip(scores, 0.0, 1.0)) - self.centre) / self.unit
+
+    def backward(self, modelled: Floats) -> Floats:
+        """Modelled values → scores in [0, 1]."""
+        return np.clip(_SHAPES[self.name].backward(self.centre + self.unit * modelled), 0.0, 1.0)
+
+    def slope(self, scores: Floats) -> Floats:
+        """d score / d modelled value at `scores`: turns a small standard deviation into one of scores.
+
+        >>> Scale("logit").slope(np.array([0.5])).round(4)
+        array([0.2604])
+        """
+        return self.unit * _SHAPES[self.name].slope(scores)
+
+
+class _Shape(NamedTuple):
     forward: Callable[[Floats], Floats]
     backward: Callable[[Floats], Floats]
+    slope: Callable[[Floats], Floats]
 
 
-def _arcsine(scores: Floats) -> Floats:
-    return np.arcsin(np.sqrt(np.clip(scores, 0.0, 1.0)))
-
-
-def _sine_squared(values: Floats) -> Floats:
-    return np.sin(np.clip(values, 0.0, np.pi / 2)) ** 2
+def _inner(scores: Floats) -> Floats:
+    return MARGIN + (1 - 2 * MARGIN) * scores
 
 
 def _logit(scores: Floats) -> Floats:
-    # Scores of exactly 0 and 1 occur in real tables; the margin keeps their logits finite and the map invertible.
-    squeezed = _LOGIT_MARGIN + (1 - 2 * _LOGIT_MARGIN) * np.clip(scores, 0.0, 1.0)
-    return np.log(squeezed / (1 - squeezed))
+    return np.log(_inner(scores) / (1 - _inner(scores)))
 
 
 def _logistic(values: Floats) -> Floats:
-    squeezed = 1 / (1 + np.exp(-np.clip(values, -30.0, 30.0)))
-    return np.clip((squeezed - _LOGIT_MARGIN) / (1 - 2 * _LOGIT_MARGIN), 0.0, 1.0)
+    return (1 / (1 + np.exp(-np.clip(values, -50.0, 50.0))) - MARGIN) / (1 - 2 * MARGIN)
 
 
-def _clip(values: Floats) -> Floats:
-    return np.clip(values, 0.0, 1.0)
+def _logistic_slope(scores: Floats) -> Floats:
+    return _inner(scores) * (1 - _inner(scores)) / (1 - 2 * MARGIN)
 
 
-IDENTITY = Scale("identity", _clip, _clip)
-ARCSINE = Scale("arcsine", _arcsine, _sine_squared)
-LOGIT = Scale("logit", _logit, _logistic)
+_SHAPES: dict[ScaleName, _Shape] = {
+    "identity": _Shape(lambda scores: scores, lambda values: values, np.ones_like),
+    "arcsine": _Shape(
+        lambda scores: np.arcsin(np.sqrt(scores)),
+        lambda values: np.sin(np.clip(values, 0.0, np.pi / 2)) ** 2,
+        lambda scores: 2 * np.sqrt(scores * (1 - scores)),
+    ),
+    "logit": _Shape(_logit, _logistic, _logistic_slope),
+}
+IDENTITY, ARCSINE, LOGIT = Scale("identity"), Scale("arcsine"), Scale("logit")
 SCALES = (ARCSINE, LOGIT, IDENTITY)

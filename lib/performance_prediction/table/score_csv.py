@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lib.errors import MatrixError
+from lib.files import CsvLine, csv_text, read_csv, write_atomically, writing
 from lib.performance_prediction.table.score_table import Floats, ScoreTable
 
 MISSING = {"", "na", "nan", "n/a", "null", "none", "-", "?"}
@@ -37,16 +35,17 @@ def read_score_table(
     Raises MatrixError, naming file, line and column, when the file is not such a table, a name appears twice, a cell is no
     number or lies outside [0, 1], or no cell is measured.
     """
-    header, lines = _read_lines(path)
-    columns = tuple(header[1:])
-    rows = tuple(line.cells[0] for line in lines)
+    file = read_csv(path, MatrixError)
+    if len(file.header) < 2:
+        raise MatrixError(f"{path}, line 1: expected a column of row names and at least one column of scores")
+    if not file.lines:
+        raise MatrixError(f"{path} has a header but no rows; add one line a row")
+    columns, rows = file.header[1:], tuple(line.cells[0] for line in file.lines)
     _refuse_repeats(path, "row", rows)
     _refuse_repeats(path, "column", columns)
+    cells = [zip(columns, line.cells[1:], strict=True) for line in file.lines]
     values = np.array(
-        [
-            [_score(path, line, name, text) for name, text in zip(columns, line.cells[1:], strict=True)]
-            for line in lines
-        ]
+        [[_score(path, line, *cell) for cell in row] for line, row in zip(file.lines, cells, strict=True)]
     )
     if not np.isfinite(values).any():
         raise MatrixError(f"{path}: no cell is measured; fill in at least one score between 0 and 1")
@@ -61,19 +60,16 @@ def write_completed(path: Path, table: ScoreTable, mean: Floats, low: Floats, hi
 
     Measured cells keep their value to the last digit, with low = high = value. The file appears whole or not at all.
     """
-    observed = table.observed
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["row", "column", "status", "value", "low", "high"])
+    lines: list[Sequence[str]] = [("row", "column", "status", "value", "low", "high")]
     for i, row in enumerate(table.rows):
         for j, column in enumerate(table.columns):
-            if observed[i, j]:
+            if np.isfinite(table.values[i, j]):
                 exact = repr(float(table.values[i, j]))
-                writer.writerow([row, column, "measured", exact, exact, exact])
+                lines.append((row, column, "measured", exact, exact, exact))
             else:
                 numbers = (f"{value:.6f}" for value in (mean[i, j], low[i, j], high[i, j]))
-                writer.writerow([row, column, "completed", *numbers])
-    write_whole(path, text.getvalue())
+                lines.append((row, column, "completed", *numbers))
+    writing(path, lambda: write_atomically(path, csv_text(lines)))
 
 
 def refuse_unwritable(path: Path) -> None:
@@ -87,71 +83,6 @@ def refuse_unwritable(path: Path) -> None:
         )
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes `text` to a temporary neighbour of `path` and renames it; raises MatrixError when the place cannot be written."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        raise MatrixError(f"cannot write {path}: {error.strerror}; choose another file with --out") from error
-
-
-@dataclass(frozen=True)
-class _Line:
-    number: int
-    cells: list[str]
-
-
-def _read_text(path: Path) -> str:
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise MatrixError(f"cannot read {path}: {error.strerror}; pass an existing CSV file") from error
-    try:
-        return text.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MatrixError(
-            f"{path} is not UTF-8 text (byte {error.start}); save the table as CSV in UTF-8"
-        ) from error
-
-
-def _read_lines(path: Path) -> tuple[list[str], list[_Line]]:
-    """Header and lines with their numbers; blank lines are skipped."""
-    text = _read_text(path)
-    if not text.strip():
-        raise MatrixError(f"{path} is empty; expected a header of column names and one line a row")
-    first = text.lstrip("\r\n").splitlines()[0]
-    for other, name in ((";", "semicolons"), ("\t", "tabs")):
-        if other in first and "," not in first:
-            raise MatrixError(
-                f"{path}, line 1: cells are separated by {name}; save the table with commas (and points in numbers)"
-            )
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    lines: list[_Line] = []
-    try:
-        lines = [_Line(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
-    except csv.Error as error:
-        raise MatrixError(
-            f"{path}, line {reader.line_num}: not valid CSV ({error}); mend the quotes there"
-        ) from error
-    header = lines[0].cells
-    if len(header) < 2:
-        raise MatrixError(f"{path}, line 1: expected a column of row names and at least one column of scores")
-    for line in lines[1:]:
-        if len(line.cells) != len(header):
-            raise MatrixError(
-                f"{path}, line {line.number} ('{line.cells[0]}'): {len(line.cells)} cells where the header has {len(header)}; "
-                "add the missing commas or quote names that hold a comma"
-            )
-    if len(lines) == 1:
-        raise MatrixError(f"{path} has a header but no rows; add one line a row")
-    return header, lines[1:]
-
-
 def _refuse_repeats(path: Path, kind: str, names: Sequence[str]) -> None:
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
@@ -163,7 +94,7 @@ def _refuse_repeats(path: Path, kind: str, names: Sequence[str]) -> None:
         raise MatrixError(f"{path}: {kind} {place} has no name; give every {kind} a name")
 
 
-def _score(path: Path, line: _Line, column: str, text: str) -> float:
+def _score(path: Path, line: CsvLine, column: str, text: str) -> float:
     if text.strip().lower() in MISSING:
         return float("nan")
     try:
@@ -185,10 +116,12 @@ def _features(path: Path | None, names: Sequence[str], kind: str) -> tuple[pd.Da
     """Features in the order of `names`; names unknown on either side become warnings."""
     if path is None:
         return None, []
-    header, lines = _read_lines(path)
-    told = [line.cells[0] for line in lines]
+    file = read_csv(path, MatrixError)
+    told = [line.cells[0] for line in file.lines]
     _refuse_repeats(path, kind, told)
-    frame = pd.DataFrame([line.cells[1:] for line in lines], index=told, columns=_distinct(header[1:]))
+    frame = pd.DataFrame(
+        [line.cells[1:] for line in file.lines], index=told, columns=_distinct(file.header[1:])
+    )
     known = set(told)
     absent = [name for name in names if name not in known]
     if len(absent) == len(names):
@@ -236,3 +169,11 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(f"'{name}'" for name in names[:LISTED])
     return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED} more"
+
+
+def features_beside(matrix: Path) -> tuple[Path | None, Path | None]:
+    """`NAME.features.csv`, and `NAME.column_features.csv` or `NAME.model_features.csv`, beside NAME.csv where they exist."""
+    rows = matrix.with_suffix(".features.csv")
+    columns = [matrix.with_suffix(f".{kind}_features.csv") for kind in ("column", "model")]
+    found = [path for path in columns if path.is_file()]
+    return rows if rows.is_file() else None, found[0] if found else None

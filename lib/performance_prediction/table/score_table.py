@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from lib.registry import Registry
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+SMALLEST_SPREAD = 1e-4  # a spread of zero would claim certainty
 
 
 @dataclass(frozen=True)
@@ -29,38 +37,34 @@ class ScoreTable:
     column_features: pd.DataFrame | None = None
 
     @property
-    def observed(self) -> npt.NDArray[np.bool_]:
+    def observed(self) -> Bools:
         """Bool array (n_rows, n_columns): True where measured."""
         return np.isfinite(self.values)
 
-    def hiding(self, cells: npt.NDArray[np.bool_]) -> ScoreTable:
+    def hiding(self, cells: Bools) -> ScoreTable:
         """The same table with `cells` (bool, (n_rows, n_columns)) blanked."""
         return replace(self, values=np.where(cells, np.nan, self.values))
 
+    def of_rows(self, places: Sequence[int] | Ints) -> ScoreTable:
+        """The table of the rows at `places`, in that order."""
+        features = None if self.row_features is None else self.row_features.iloc[places]
+        names = tuple(self.rows[place] for place in places)
+        return replace(self, rows=names, values=self.values[places], row_features=features)
+
 
 @dataclass(frozen=True)
-class HeldOut:
-    """What a completer said of measured cells while they were hidden from it: `mean` and `spread`, NaN for other cells."""
+class Completion:
+    """What a fitted completer says of every cell, measured ones included; float arrays (n_rows, n_columns).
 
-    mean: Floats
-    spread: Floats
-
-
-class Completion(ABC):
-    """A fitted completer. `mean` and `spread`: float arrays (n_rows, n_columns) on the scale of the scores.
-
-    `mean` is in [0, 1] and defined for every cell, measured ones included (there: what the model says);
-    `spread` > 0 is the model's own standard deviation, uncalibrated. `held_out` is there when fitting went through
-    out-of-fold predictions anyway, so that intervals need not make them again.
+    `mean` in [0, 1]; `spread` > 0, the model's own standard deviation, uncalibrated.
     """
 
     mean: Floats
     spread: Floats
-    held_out: HeldOut | None = None
 
-    @abstractmethod
-    def fold_in(self, values: Floats, features: pd.DataFrame | None = None) -> tuple[Floats, Floats]:
-        """Mean and spread of a new row, (n_columns,) each, from its few measured `values` (NaN elsewhere), without refitting."""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", np.clip(self.mean, 0.0, 1.0))
+        object.__setattr__(self, "spread", np.maximum(self.spread, SMALLEST_SPREAD))
 
 
 class Completer(ABC):
@@ -75,6 +79,10 @@ class Completer(ABC):
 
     def tuned(self, table: ScoreTable, seed: int = 0) -> Completer:
         """A completer whose hyper-parameters are fixed to what `table`'s observed cells favour: fits on parts of it save the search."""
+        return self
+
+    def shortened(self) -> Completer:
+        """The same model at less cost, for the many fits of a cross-validation."""
         return self
 
 

@@ -3,7 +3,8 @@
 import importlib
 import pkgutil
 
-from lib.zoo.heads.base import HEADS, Head, TrainingJob, TrainingResult
+from lib.zoo.heads.base import HEADS, Head
+from lib.zoo.jobs import TrainingJob, TrainingResult
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,59 +1,14 @@
-"""The head contract: what a head is given, what it gives back, and how it is registered."""
+"""The head contract, and how a head is registered."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
 
 from lib.config import Settings
-from lib.datasets.base import DataSet
-from lib.records import BackboneInfo, EpochEntry, FinalMetrics, Recipe
-from lib.records.schema import Task
+from lib.records import BackboneInfo
+from lib.records.schema import Option, Task
 from lib.registry import Registry
-
-if TYPE_CHECKING:
-    import torch
-
-    from lib.zoo.backbones import Backbone
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """One cell to train.
-
-    `features`: float32 array (n_files, embedding_width) in the order of `data_set.files`; None where the head works on
-    images (masks, fine-tuning). `on_epoch` is called after each epoch, for the live table.
-    """
-
-    data_set: DataSet
-    backbone: Backbone
-    recipe: Recipe
-    seed: int
-    device: torch.device
-    features: npt.NDArray[np.float32] | None = None
-    on_epoch: Callable[[EpochEntry], None] = field(default=lambda entry: None)
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What training a head gives back.
-
-    `predict`, for measuring latency: features of one batch (classification, fine-tuned or not: the head's share) or uint8
-    images (masks) → scores; None where there is nothing to time.
-    """
-
-    epochs: tuple[EpochEntry, ...]
-    final: FinalMetrics
-    parameters: int
-    training_s: float
-    evaluation_s: float
-    predict: Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]] | None = None
-    notes: tuple[str, ...] = ()
+from lib.zoo.jobs import TrainingJob, TrainingResult
 
 
 class Head(ABC):
@@ -65,6 +20,7 @@ class Head(ABC):
     """
 
     name: str
+    version: int = 2  # raised whenever the same recipe gives other numbers
     tasks: tuple[Task, ...] = ("classification",)
     needs_network: bool = False
     can_finetune: bool = False
@@ -79,8 +35,12 @@ class Head(ABC):
     def train(self, job: TrainingJob) -> TrainingResult:
         """Trains and evaluates; raises CvAutomlError with a reason where the data does not allow it."""
 
-    def options(self, settings: Settings) -> dict[str, float | int | str]:
-        """What only this head's recipe holds, from the settings, e.g. `{"neighbours": 5}`; part of the run's key."""
+    def options(self, settings: Settings) -> dict[str, Option]:
+        """What only this head's recipe holds, from the settings, e.g. `{"iterations": 200}`; part of the run's key."""
+        return {}
+
+    def grid(self, settings: Settings) -> dict[str, tuple[Option, ...]]:
+        """Setting → the values tried of it; their product is trained as one batch and chosen from on validation."""
         return {}
 
     def incompatibility(self, backbone: BackboneInfo, task: Task, finetune: bool) -> str | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from lib.config import Settings
 from lib.records import BackboneInfo
 from lib.records.schema import Task
-from lib.zoo.heads.base import HEADS, Head, TrainingJob, TrainingResult
+from lib.zoo.heads.base import HEADS, Head
+from lib.zoo.jobs import TrainingJob, TrainingResult
 
 
 @HEADS.register("deeplabv3plus")

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from lib.zoo.heads.base import HEADS, TrainingJob, TrainingResult
-from lib.zoo.heads.dense import DenseHead
+from typing import TYPE_CHECKING
+
+from lib.zoo.heads.base import HEADS
+from lib.zoo.heads.dense import PerceptronHead
+from lib.zoo.jobs import TrainingJob
+
+if TYPE_CHECKING:
+    from lib.zoo.dense import FittedNetwork
 
 TEACHER_HIDDEN = (128, 64)
 
 
 @HEADS.register("mlp")
-class MlpHead(DenseHead):
+class MlpHead(PerceptronHead):
     """width–128–64–classes: 57,796 parameters for 384 features and 4 classes."""
 
     name = "mlp"
     hidden = TEACHER_HIDDEN
 
-    def train(self, job: TrainingJob) -> TrainingResult:
-        """As every dense head; on frozen features the trained network is kept for the student of the same sweep."""
-        if job.recipe.finetune:
-            return super().train(job)
+    def fitted(self, job: TrainingJob) -> FittedNetwork:
+        """The chosen network; the student of the same sweep learns from it."""
         from lib.zoo.distillation import TEACHERS
 
-        return TEACHERS.train(job, self.hidden).result()
+        return TEACHERS.train(job, self.hidden)

@@ -12,7 +12,7 @@ from PIL import Image as PillowImage
 
 from lib.datasets.base import DataSet
 from lib.errors import DataSetError
-from lib.zoo.backbones import Image, InputSpec
+from lib.zoo.base import Image, InputSpec
 from lib.zoo.preprocessing import resized
 from lib.zoo.reading import READING_THREADS
 

@@ -7,10 +7,9 @@ import time
 import numpy as np
 import torch
 
-from lib.records import EpochEntry
-from lib.zoo.heads.base import TrainingJob, TrainingResult
+from lib.zoo.jobs import TrainingJob, TrainingResult
 from lib.zoo.segmentation.masks import Indices, SizedImages
-from lib.zoo.segmentation.metrics import PixelCounts, final_mask_metrics, mask_metrics
+from lib.zoo.segmentation.metrics import PixelCounts, final_mask_metrics, mask_epoch
 
 BATCH_SIZE = 16
 
@@ -22,14 +21,13 @@ def naive_result(job: TrainingJob) -> TrainingResult:
     sized = SizedImages.of(job.data_set, job.backbone.input, recipe.image_height_px, recipe.image_width_px)
     validation = empty_counts(sized, job.data_set.indices("validation"))
     test = empty_counts(sized, job.data_set.indices("test"))
-    entries = tuple(
-        EpochEntry(epoch=epoch, validation=mask_metrics(validation), test=mask_metrics(test))
-        for epoch in range(1, recipe.epochs + 1)
-    )
+    first = mask_epoch(1, validation, test)
+    entries = tuple(first.model_copy(update={"epoch": epoch}) for epoch in range(1, recipe.epochs + 1))
     for entry in entries:
         job.on_epoch(entry)
     return TrainingResult(
         epochs=entries,
+        validation=first.validation,
         final=final_mask_metrics(test, job.data_set.classes),
         parameters=0,
         training_s=0.0,

@@ -6,7 +6,6 @@ usual remedy there. The choice needs pixel counts alone: emptying a mask moves i
 
 from __future__ import annotations
 
-import segmentation_models_pytorch as smp
 import torch
 
 from lib.zoo.segmentation.metrics import PixelCounts
@@ -21,9 +20,11 @@ def smallest_areas(counts: PixelCounts) -> torch.Tensor:
     The candidate of the highest mean Dice on `counts`, the smallest of equals; 0 where there are no images.
     """
     n_classes = counts.tp.shape[1]
-    if not len(counts.tp):
+    if not len(counts):
         return torch.zeros(n_classes, dtype=torch.float64)
-    dice = torch.stack([_class_dice(emptied(counts, _everywhere(share, n_classes))) for share in CANDIDATES])
+    dice = torch.stack(
+        [emptied(counts, _everywhere(share, n_classes)).dice.mean(dim=0) for share in CANDIDATES]
+    )
     return torch.tensor(CANDIDATES, dtype=torch.float64)[dice.argmax(dim=0)]
 
 
@@ -32,18 +33,17 @@ def emptied(counts: PixelCounts, smallest: torch.Tensor) -> PixelCounts:
     answered = counts.tp + counts.fp
     pixels = answered + counts.fn + counts.tn
     keep = (answered >= smallest * pixels).long()
+    # A pixel that two emptied classes shared stays out of the background: too few to be counted apart.
+    clean, dirty = (counts.alone * (1 - keep)[..., None]).sum(dim=1).T
     return PixelCounts(
         tp=counts.tp * keep,
         fp=counts.fp * keep,
         fn=counts.fn + counts.tp * (1 - keep),
         tn=counts.tn + counts.fp * (1 - keep),
+        ground=counts.ground + torch.stack([clean, dirty, -clean], dim=1),
+        alone=counts.alone * keep[..., None],
     )
 
 
 def _everywhere(share: float, n_classes: int) -> torch.Tensor:
     return torch.full((n_classes,), share, dtype=torch.float64)
-
-
-def _class_dice(counts: PixelCounts) -> torch.Tensor:
-    arguments = (counts.tp, counts.fp, counts.fn, counts.tn)
-    return smp.metrics.f1_score(*arguments, reduction="none", zero_division=1.0).mean(dim=0)

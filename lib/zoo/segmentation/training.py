@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +15,16 @@ from torch.nn import functional
 
 from lib.errors import TooLittleDataError
 from lib.records import EpochEntry
-from lib.zoo.heads.base import TrainingJob, TrainingResult
+from lib.zoo.choosing import Clock
+from lib.zoo.jobs import TrainingJob, TrainingResult
 from lib.zoo.preprocessing import normalised_tensor
 from lib.zoo.segmentation.features import FrozenPyramids, Maps
 from lib.zoo.segmentation.masks import Indices, SizedImages
-from lib.zoo.segmentation.metrics import PixelCounts, final_mask_metrics, mask_metrics
+from lib.zoo.segmentation.metrics import PixelCounts, final_mask_metrics, mask_epoch
 from lib.zoo.segmentation.naive import empty_counts
 from lib.zoo.segmentation.pyramid import Pyramid
 from lib.zoo.segmentation.small_masks import emptied, smallest_areas
+from lib.zoo.training import backbone_rate, freeze_batch_statistics, seeded, trained_epochs
 
 BuildDecoder = Callable[[tuple[int, ...], int], nn.Module]
 
@@ -41,8 +43,7 @@ def train_decoder(job: TrainingJob, build_decoder: BuildDecoder) -> TrainingResu
         raise TooLittleDataError(
             f"data set '{job.data_set.name}' has no train part: nothing can be trained on it"
         )
-    with torch.random.fork_rng(devices=_gpu_of(job.device)):
-        torch.manual_seed(job.seed)
+    with seeded(job.seed, job.device):
         return _Training(job, build_decoder).run()
 
 
@@ -68,44 +69,34 @@ class _Training:
             else FrozenPyramids(self.pyramid, self.sized, self.job.device, recipe.precision)
         )
         self.threshold = float(recipe.options.get("threshold", DEFAULT_THRESHOLD))
-        self.optimiser = torch.optim.AdamW(self._parameter_groups(), weight_decay=recipe.weight_decay)
         self.dice_loss = smp.losses.DiceLoss(mode="multilabel", from_logits=True)
         self.shuffling = np.random.default_rng(self.job.seed)
-        self.training_s = 0.0
-        self.evaluation_s = 0.0
+        self.everything, self.evaluation = Clock(), Clock()
 
     def run(self) -> TrainingResult:
         """All epochs; the final metrics are those of the last one."""
         recipe, data_set = self.job.recipe, self.job.data_set
-        steps = recipe.epochs * sum(1 for _ in self._batches())
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, max(steps, 1))
-        self.shuffling = np.random.default_rng(self.job.seed)
+        optimizer = torch.optim.AdamW(self._parameter_groups(), weight_decay=recipe.weight_decay)
         entries: list[EpochEntry] = []
-        for epoch in range(1, recipe.epochs + 1):
-            rate = self.optimiser.param_groups[0]["lr"]
-            loss = self._train_epoch(schedule)
-            validation, test = (self._evaluate(data_set.indices(part)) for part in ("validation", "test"))
-            smallest = smallest_areas(validation)
-            validation, test = emptied(validation, smallest), emptied(test, smallest)
-            entries.append(
-                EpochEntry(
-                    epoch=epoch,
-                    train_loss=loss,
-                    learning_rate=rate,
-                    validation=mask_metrics(validation),
-                    test=mask_metrics(test),
-                )
-            )
-            self.job.on_epoch(entries[-1])
+        with self.everything:
+            for epoch, loss, rate in trained_epochs(optimizer, recipe.epochs, self._batches, self._loss):
+                with self.evaluation:
+                    parts = [self._counts_of(data_set.indices(part)) for part in ("validation", "test")]
+                    smallest = smallest_areas(parts[0])
+                    validation, test = (emptied(part, smallest) for part in parts)
+                    entries.append(mask_epoch(epoch, validation, test, float(loss), rate))
+                self.job.on_epoch(entries[-1])
         self._forget()
         return TrainingResult(
             epochs=tuple(entries),
+            validation=entries[-1].validation,
             final=final_mask_metrics(test, data_set.classes),
-            parameters=sum(p.numel() for group in self.optimiser.param_groups for p in group["params"]),
-            training_s=self.training_s,
-            evaluation_s=self.evaluation_s,
+            parameters=sum(p.numel() for group in optimizer.param_groups for p in group["params"]),
+            training_s=self.everything.seconds - self.evaluation.seconds,
+            evaluation_s=self.evaluation.seconds,
             predict=self.predict,
-            notes=(_note_on(smallest, data_set.classes),) if len(validation.tp) else (),
+            batch_size=recipe.batch_size,
+            notes=(_note_on(smallest, data_set.classes),) if len(validation) else (),
         )
 
     def predict(self, images: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
@@ -124,38 +115,25 @@ class _Training:
         if self.frozen:
             self.frozen.forget()
 
-    def _parameter_groups(self) -> list[dict[str, object]]:
+    def _parameter_groups(self) -> list[dict[str, Any]]:
         recipe = self.job.recipe
-        groups: list[dict[str, object]] = [
-            {"params": list(self.decoder.parameters()), "lr": recipe.learning_rate}
-        ]
+        groups = [{"params": list(self.decoder.parameters()), "lr": recipe.learning_rate}]
         if recipe.finetune:
-            rate = float(recipe.options.get("backbone_learning_rate", recipe.learning_rate / 10))
-            groups.append({"params": list(self.pyramid.parameters()), "lr": rate})
+            groups.append({"params": list(self.pyramid.parameters()), "lr": backbone_rate(recipe)})
         return groups
 
     def _batches(self) -> Iterator[Indices]:
         indices = self.job.data_set.indices("train")
         return training_batches(self.shuffling.permutation(indices), self.job.recipe.batch_size)
 
-    def _train_epoch(self, schedule: torch.optim.lr_scheduler.LRScheduler) -> float:
-        start = time.perf_counter()
+    def _loss(self, batch: Indices) -> torch.Tensor:
         self.decoder.train()
-        self.pyramid.train(self.job.recipe.finetune)
-        _freeze_batch_statistics(self.pyramid)
-        losses = []
-        for batch in self._batches():
-            with self._autocast():
-                maps, target = self._maps_and_target(batch)
-                logits = self._logits(maps).float()
-            loss = self._loss(logits, target)
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimiser.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-        self.training_s += time.perf_counter() - start
-        return float(np.mean(losses))
+        freeze_batch_statistics(self.pyramid.train(self.job.recipe.finetune))
+        with self._autocast():
+            maps, target = self._maps_and_target(batch)
+            logits = self._logits(maps).float()
+        truth = target.float()
+        return self.dice_loss(logits, truth) + functional.binary_cross_entropy_with_logits(logits, truth)
 
     def _maps_and_target(self, batch: Indices) -> tuple[Maps, torch.Tensor]:
         target = torch.from_numpy(self.sized.masks(batch)).to(self.job.device)
@@ -170,10 +148,6 @@ class _Training:
         dims = [dim for dim in (-1, -2) if self.shuffling.random() < 0.5]
         return (images.flip(dims), target.flip(dims)) if dims else (images, target)
 
-    def _loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        truth = target.float()
-        return self.dice_loss(logits, truth) + functional.binary_cross_entropy_with_logits(logits, truth)
-
     def _logits(self, maps: Maps) -> torch.Tensor:
         height, width = self.sized.spec.height_px, self.sized.spec.width_px
         return self.decoder(maps)[..., :height, :width]
@@ -182,15 +156,13 @@ class _Training:
         is_bf16 = self.job.recipe.precision == "bf16"
         return torch.autocast(self.job.device.type, dtype=torch.bfloat16, enabled=is_bf16)
 
-    def _evaluate(self, indices: Indices) -> PixelCounts:
-        start = time.perf_counter()
+    def _counts_of(self, indices: Indices) -> PixelCounts:
         self.decoder.eval()
         self.pyramid.eval()
         counts = [empty_counts(self.sized, indices[:0])]
         for batch in np.array_split(indices, max(1, -(-len(indices) // self.job.recipe.batch_size))):
             if len(batch):
                 counts.append(self._counts(batch))
-        self.evaluation_s += time.perf_counter() - start
         return PixelCounts.joined(counts)
 
     @torch.no_grad()
@@ -223,14 +195,3 @@ def training_batches(order: Indices, size: int) -> Iterator[Indices]:
     bounds = [size * i for i in range(1, n_batches)]
     for batch in np.split(order, bounds):
         yield batch if len(batch) > 1 else np.repeat(batch, SMALLEST_BATCH)
-
-
-def _freeze_batch_statistics(network: nn.Module) -> None:
-    # Batches of a few large images have no statistics worth learning from.
-    for layer in network.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            layer.eval()
-
-
-def _gpu_of(device: torch.device) -> list[int]:
-    return [device.index or 0] if device.type == "cuda" else []

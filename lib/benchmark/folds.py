@@ -1,0 +1,113 @@
+"""The folds of one cell → what its one record says: curves, metrics and grid as means, confusion and seconds as sums."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from lib.datasets import DataSet
+from lib.records import EpochEntry, FinalMetrics, FoldResult, GridPoint
+from lib.zoo.heads import TrainingResult
+from lib.zoo.metrics import per_class_metrics
+from lib.zoo.standard_errors import combined_standard_error
+
+
+@dataclass(frozen=True)
+class TrainedFold:
+    """One fold that was trained: its number, its data set (with that fold's parts) and what came of it."""
+
+    fold: int
+    data_set: DataSet
+    result: TrainingResult
+
+
+def assembled(folds: Sequence[TrainedFold]) -> dict[str, Any]:
+    """The fields of a finished record that come from training: epochs, folds, final and grid."""
+    results = [one.result for one in folds]
+    return {
+        "epochs": mean_epochs([result.epochs for result in results]),
+        "folds": tuple(_fold_result(one) for one in folds),
+        "final": _final([result.final for result in results], folds[0].data_set),
+        "grid": mean_grid([result.grid for result in results]),
+    }
+
+
+def _fold_result(one: TrainedFold) -> FoldResult:
+    result = one.result
+    n_train, n_validation, n_test = (len(one.data_set.indices(p)) for p in ("train", "validation", "test"))
+    return FoldResult(
+        fold=one.fold,
+        n_train=n_train,
+        n_validation=n_validation,
+        n_test=n_test,
+        validation=result.validation,
+        test=result.final.metrics,
+        chosen=result.chosen,
+        batch_size=result.batch_size,
+    )
+
+
+def means(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Name → mean over the mappings that have it: a metric may be undefined on a fold."""
+    return {name: fmean(v[name] for v in values if name in v) for name in _names(values)}
+
+
+def _names(values: Iterable[Mapping[str, Any]]) -> dict[str, None]:
+    return dict.fromkeys(name for value in values for name in value)
+
+
+def mean_epochs(curves: Sequence[tuple[EpochEntry, ...]]) -> tuple[EpochEntry, ...]:
+    """The mean curve; a fold that stopped early goes on with its last entry."""
+    last = max(len(curve) for curve in curves)
+    return tuple(_mean_entry([curve[min(e, len(curve) - 1)] for curve in curves], e + 1) for e in range(last))
+
+
+def _mean_entry(entries: Sequence[EpochEntry], epoch: int) -> EpochEntry:
+    scalars = means(
+        [e.model_dump(include={"train_loss", "learning_rate"}, exclude_none=True) for e in entries]
+    )
+    return EpochEntry(
+        epoch=epoch,
+        validation=means([e.validation for e in entries]),
+        test=means([e.test for e in entries]),
+        **scalars,
+    )
+
+
+def _final(finals: Sequence[FinalMetrics], data_set: DataSet) -> FinalMetrics:
+    matrices = [final.confusion for final in finals if final.confusion is not None]
+    summed = np.sum(matrices, axis=0) if len(matrices) == len(finals) else None
+    if summed is not None and data_set.task == "classification":
+        per_class = per_class_metrics(summed, data_set.classes)
+    else:
+        tables = [final.per_class for final in finals]
+        per_class = {name: means([t[name] for t in tables if name in t]) for name in _names(tables)}
+    return FinalMetrics(
+        metrics=means([final.metrics for final in finals]),
+        standard_error=combined_errors([final.standard_error for final in finals]),
+        per_class=per_class,
+        confusion=None if summed is None else tuple(tuple(int(n) for n in row) for row in summed),
+    )
+
+
+def combined_errors(errors: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Standard error of a mean over folds that test different images: sqrt(Σ se²) / K over the K folds that have one."""
+    return {name: combined_standard_error([e[name] for e in errors if name in e]) for name in _names(errors)}
+
+
+def mean_grid(grids: Sequence[tuple[GridPoint, ...]]) -> tuple[GridPoint, ...]:
+    """Each combination of settings once, with its mean over the folds that could measure it."""
+    found: dict[str, list[GridPoint]] = {}
+    for point in (point for grid in grids for point in grid):
+        found.setdefault(json.dumps(point.settings, sort_keys=True), []).append(point)
+    return tuple(_mean_point(points) for points in found.values())
+
+
+def _mean_point(points: Sequence[GridPoint]) -> GridPoint:
+    measured = [point.validation for point in points if point.validation is not None]
+    return GridPoint(settings=points[0].settings, validation=fmean(measured) if measured else None)

@@ -1,0 +1,66 @@
+"""Where and when numbers were measured: what every report of a comparison says of its origin."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lib.config import PROJECT_ROOT
+from lib.files import write_atomically, writing
+
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "implicit")
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """Date, commit and machine; the commit ends in "+" where the working tree differed from it."""
+
+    date: str
+    commit: str
+    processor: str
+    python: str
+    libraries: dict[str, str]
+
+
+def circumstances() -> Circumstances:
+    """Those of this moment."""
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "lib/performance_prediction")
+    return Circumstances(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=(_git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if changed else ""),
+        processor=_processor(),
+        python=platform.python_version(),
+        libraries={name: version(name) for name in LIBRARIES},
+    )
+
+
+def write_json(path: Path, report: Any) -> None:
+    """Writes a report, a dataclass, as JSON: whole or not at all; a place that cannot be written is one sentence."""
+    text = json.dumps(asdict(report), indent=1, ensure_ascii=False, allow_nan=False)
+    writing(path, lambda: write_atomically(path, text + "\n"))
+
+
+def _git(*arguments: str) -> str:
+    try:
+        command = ["git", *arguments]
+        done = subprocess.run(
+            command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        return f"{names[0]}, {len(names)} threads"
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,108 @@
+"""Dense networks on standardised features: what `linear`, `mlp` and `student` are once their weights are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from lib.zoo.choosing import Predict, Stage, tuned_result
+from lib.zoo.jobs import TrainingJob, TrainingResult
+from lib.zoo.metrics import labels_of
+from lib.zoo.standardisation import Floats, Standardisation, features_of
+
+SMALLEST_SHARE = 1e-10
+
+
+def dense_network(layers: Sequence[tuple[Tensor, Tensor]], dropout: float = 0.0) -> nn.Sequential:
+    """Linear layers of the given weights (n_in, n_out) and biases (n_out,), with ReLU and dropout between them."""
+    modules: list[nn.Module] = []
+    for weight, bias in layers:
+        linear = nn.Linear(weight.shape[0], weight.shape[1], device="meta")
+        linear.weight = nn.Parameter(weight.T.float().contiguous())
+        linear.bias = nn.Parameter(bias.float().clone())
+        modules += [linear, nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*modules[:-2])
+
+
+@dataclass(frozen=True)
+class FittedNetwork:
+    """A network in its final state with the standardisation of its inputs, and the run's result."""
+
+    network: nn.Sequential
+    scale: Standardisation
+    device: torch.device
+    result: TrainingResult
+
+    def logits(self, features: Floats) -> Tensor:
+        """Features (n, width) → logits (n, n_classes), on the device."""
+        return _logits(self.network, self.scale, self.device, features)
+
+
+def fitted_network(
+    job: TrainingJob,
+    scale: Standardisation,
+    stages: Sequence[Stage],
+    build: Callable[[int], nn.Sequential],
+    training_s: float,
+    batch_size: int = 0,
+    notes: Callable[[int], tuple[str, ...]] = lambda index: (),
+) -> FittedNetwork:
+    """The network that `build` makes of the grid point chosen on the validation part, with the result of that point."""
+    built: list[nn.Sequential] = []
+
+    def predict(index: int) -> Predict:
+        built.append(build(index).to(job.device).eval())
+        return lambda x: _logits(built[0], scale, job.device, x).softmax(dim=1).cpu().numpy()
+
+    result = tuned_result(job, stages, predict, training_s, 0, batch_size, notes)
+    parameters = sum(p.numel() for p in built[0].parameters())
+    return FittedNetwork(built[0], scale, job.device, replace(result, parameters=parameters))
+
+
+def _logits(network: nn.Sequential, scale: Standardisation, device: torch.device, features: Floats) -> Tensor:
+    with torch.inference_mode():
+        logits: Tensor = network(torch.from_numpy(scale(features)).to(device))
+        return logits
+
+
+@dataclass(frozen=True)
+class RotatedFeatures:
+    """A job's standardised features along the train part's principal axes, on its device.
+
+    `inputs` (n_files, n_axes), `basis` (width, n_axes), `singular` (n_axes,): the train part's singular values, falling.
+    With all axes nothing is lost: what is learned from `inputs` is learned from the features, at the price of
+    min(n_train, width) columns.
+    """
+
+    inputs: Tensor
+    basis: Tensor
+    singular: Tensor
+    labels: Tensor
+    train: npt.NDArray[np.int64]
+    scale: Standardisation
+
+    @classmethod
+    def of(cls, job: TrainingJob, most_axes: int | None = None) -> RotatedFeatures:
+        """Of the train part's axes all, or the strongest `most_axes`. float64, where the device knows it."""
+        train = job.data_set.indices("train")
+        scale = Standardisation.of(features_of(job)[train])
+        dtype = torch.float32 if job.device.type == "mps" else torch.float64
+        standardised = torch.from_numpy(scale(features_of(job))).to(job.device, dtype)
+        basis, singular = _principal_axes(standardised[train], most_axes)
+        labels = torch.from_numpy(labels_of(job.data_set)).to(job.device)
+        return cls(standardised @ basis, basis, singular, labels, train, scale)
+
+
+def _principal_axes(rows: Tensor, most: int | None) -> tuple[Tensor, Tensor]:
+    """Axes (width, n_axes) and singular values (n_axes,), from the smaller of both Gram matrices."""
+    is_wide = rows.shape[0] < rows.shape[1]
+    squares, vectors = torch.linalg.eigh(rows @ rows.T if is_wide else rows.T @ rows)
+    squares, vectors = squares.flip(0)[:most], vectors.flip(1)[:, :most]
+    kept = squares > SMALLEST_SHARE * squares[0].clamp_min(1e-30)
+    singular, vectors = squares[kept].sqrt(), vectors[:, kept]
+    return (rows.T @ (vectors / singular) if is_wide else vectors), singular
