@@ -21,6 +21,7 @@ from lib.config import Settings
 from lib.datasets import DataSet
 from lib.errors import CvAutomlError
 from lib.records import DataSetInfo, RecordStore, RunRecord
+from lib.records.schema import column_of
 from lib.zoo.devices import choose_device, environment
 
 OPEN_BENCHES = 2
@@ -46,7 +47,7 @@ class PricedCell:
     @property
     def head(self) -> str:
         """The head's name, `linear (fine-tuned)` where the backbone is trained too."""
-        return self.cell.head + (" (fine-tuned)" if self.cell.recipe.finetune else "")
+        return column_of(self.cell.head, self.cell.recipe.finetune)
 
     @property
     def seed(self) -> int:

@@ -86,3 +86,8 @@ class Recommendation(Frozen):
     chance_quality: float | None = Field(description="what always saying the largest class reaches")
     evidence: tuple[str, ...]
     warnings: tuple[str, ...]
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

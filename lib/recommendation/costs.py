@@ -11,6 +11,7 @@ from lib.performance_prediction.boosting.evidence import Evidence
 from lib.recommendation.answer import Cost
 from lib.records import DataSetFacts, RunRecord
 from lib.records.costs import Rates, usual_device
+from lib.records.schema import head_of
 
 
 class CostBook:
@@ -47,8 +48,7 @@ class CostBook:
         n_images = facts.meta_features.get("n_images")
         if n_images is None:
             return None
-        finetune = pair.head.endswith(" (fine-tuned)")
-        head = pair.head.removesuffix(" (fine-tuned)")
+        head, finetune = head_of(pair.head)
         n_train = int(facts.meta_features.get("n_train", n_images))
         training = self._rates.training_s(head, finetune, pair.backbone, n_train, self._epoch)
         features = 0.0 if finetune else self._rates.features_s(pair.backbone, int(n_images))

@@ -10,6 +10,7 @@ import numpy as np
 from lib.performance_prediction.boosting.cells import Cell, Pair, cell_of, pair_of
 from lib.performance_prediction.boosting.contract import Known
 from lib.performance_prediction.boosting.evidence import Evidence
+from lib.recommendation.answer import counted
 from lib.records import CHANCE_HEAD, DataSetFacts, RunRecord
 
 NORMAL_90 = 1.645  # half width of a normal's central 90 %, in standard deviations
@@ -56,14 +57,13 @@ def _measured(runs: list[RunRecord], evidence: Evidence, words: str) -> Measured
     error = cell.standard_error or _counting_error(cell, runs[0].data_set.n_test)
     half = float(np.hypot(_spread_of_seeds(qualities), NORMAL_90 * error))
     images = runs[0].data_set.n_test
-    counted = f"{len(runs)} runs" if len(runs) > 1 else "1 run"
     said = f"{images} of its images" if words == "probed on" else "this very data set"
     return Measured(
         Known(cell.quality, error),
         max(cell.quality - half, 0.0),
         min(cell.quality + half, 1.0),
         cell.validation,
-        f"{counted} {words} {said}",
+        f"{counted(len(runs), 'run')} {words} {said}",
     )
 
 

@@ -28,7 +28,7 @@ from lib.performance_prediction.boosting.judgement import (
     load_judgement,
 )
 from lib.performance_prediction.boosting.scores import ANSWER, combine
-from lib.recommendation.answer import Basis, PairQuality
+from lib.recommendation.answer import Basis, PairQuality, counted
 from lib.recommendation.measured import Measured, measured_pairs
 from lib.records import DataSetFacts, RunRecord
 
@@ -236,8 +236,3 @@ def _interval(
     if residuals is None:
         return np.zeros(len(pairs)), np.ones(len(pairs))
     return residuals.interval(predicted, pairs)
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"

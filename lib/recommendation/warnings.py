@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.intervals import FEWEST_FAMILIES
-from lib.recommendation.answer import Candidate
-from lib.recommendation.qualities import Qualities, counted
+from lib.recommendation.answer import Candidate, counted
+from lib.recommendation.qualities import Qualities
 from lib.records import DataSetFacts
 
 WIDE_INTERVAL = 0.35

@@ -16,6 +16,19 @@ Task = Literal["classification", "segmentation"]
 Split = Literal["folds", "own"]
 CHANCE_HEAD = "naive"
 """Answers without looking: the chance line of every table, never ranked, recommended or a column."""
+FINETUNED = " (fine-tuned)"
+
+
+def column_of(head: str, finetune: bool) -> str:
+    """The head as tables name it: a fine-tuned one is a column of its own."""
+    return head + FINETUNED if finetune else head
+
+
+def head_of(column: str) -> tuple[str, bool]:
+    """The inverse of `column_of`: the head, and whether it is fine-tuned."""
+    return column.removesuffix(FINETUNED), column.endswith(FINETUNED)
+
+
 PROBE_BACKBONES = ("handcrafted", "mobilenetv2_100")
 PROBE_HEADS = ("linear", "knn", "catboost")
 """What a probe measures on a new data set: known cells, in judging as in use."""

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lib.recommendation.answer import Candidate, Recommendation
+from lib.records.schema import head_of
 
 if TYPE_CHECKING:
     from lib.performance_prediction.rows.suggest import SuggestedColumns
@@ -91,8 +92,8 @@ def plan_view(plan: SuggestedColumns, folder: str) -> RenderableType:
     if not plan.suggestions:
         return Text("every pair has been run on this data set")
     backbone, head = plan.suggestions[0].column.split(" × ")
-    finetune = " --finetune" if head.endswith(" (fine-tuned)") else ""
-    head = head.removesuffix(" (fine-tuned)")
+    head, finetuned = head_of(head)
+    finetune = " --finetune" if finetuned else ""
     command = f"scripts/zoo.py run --dataset {folder} --backbone {backbone} --head {head}{finetune}"
     return Group(table, Text(gain), Text(command, "dim"))
 

@@ -149,7 +149,7 @@ def known_of(cells: Sequence[Cell]) -> dict[str, dict[Pair, Known]]:
     known: defaultdict[str, dict[Pair, Known]] = defaultdict(dict)
     for cell in cells:
         if cell.pair in PROBE_PAIRS:
-            known[cell.data_set][cell.pair] = Known(cell.quality, cell.standard_error or 0.0)
+            known[cell.data_set][cell.pair] = Known.of(cell)
     return known
 
 

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from lib.records import RunRecord
-from lib.records.schema import Metric
+from lib.records.schema import Metric, column_of
 
 
 class Pair(NamedTuple):
@@ -25,8 +25,7 @@ class Pair(NamedTuple):
 
 def pair_of(record: RunRecord) -> Pair:
     """The pair a run belongs to."""
-    head = record.head.name + (" (fine-tuned)" if record.recipe.finetune else "")
-    return Pair(record.backbone.name, head)
+    return Pair(record.backbone.name, column_of(record.head.name, record.recipe.finetune))
 
 
 @dataclass(frozen=True)

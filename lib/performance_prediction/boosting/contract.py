@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lib.performance_prediction.boosting.cells import Pair
+from lib.performance_prediction.boosting.cells import Cell, Pair
 from lib.performance_prediction.boosting.evidence import Evidence
 from lib.records import DataSetFacts
 from lib.records.schema import PROBE_BACKBONES, PROBE_HEADS, Metric
@@ -32,6 +32,11 @@ class Known:
 
     quality: float
     standard_error: float = 0.0
+
+    @classmethod
+    def of(cls, cell: Cell) -> Known:
+        """A measured cell as one that is known; an error that was not measured counts as none."""
+        return cls(cell.quality, cell.standard_error or 0.0)
 
 
 KnownCells = Mapping[Pair, Known]

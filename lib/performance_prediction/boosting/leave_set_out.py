@@ -107,7 +107,7 @@ def _judged(
         predicted = fit.predict(facts, pairs, told)
         return np.array([told[p].quality if p in told else predicted[i] for i, p in enumerate(pairs)])
 
-    told = {cell.pair: Known(cell.quality, cell.standard_error or 0.0) for cell in known}
+    told = {cell.pair: Known.of(cell) for cell in known}
     folds = sorted(set.intersection(*(set(cell.folds) for cell in cells)))
     of_fold = np.array([[cell.folds[fold] for cell in cells] for fold in folds]).reshape(-1, len(cells))
     halves = halvings(len(folds), seed)

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from lib.clock import Clock
 from lib.errors import TooLittleDataError
 from lib.records import EpochEntry
-from lib.zoo.choosing import Clock
 from lib.zoo.jobs import TrainingJob, TrainingResult
 from lib.zoo.preprocessing import normalised_tensor
 from lib.zoo.segmentation.features import FrozenPyramids, Maps
@@ -71,7 +71,8 @@ class _Training:
         self.threshold = float(recipe.options.get("threshold", DEFAULT_THRESHOLD))
         self.dice_loss = smp.losses.DiceLoss(mode="multilabel", from_logits=True)
         self.shuffling = np.random.default_rng(self.job.seed)
-        self.everything, self.evaluation = Clock(), Clock()
+        threads = self.job.backbone.threads
+        self.everything, self.evaluation = Clock(threads), Clock(threads)
 
     def run(self) -> TrainingResult:
         """All epochs; the final metrics are those of the last one."""
