@@ -8,6 +8,7 @@ POETRY := .poetry/bin/poetry
 RUN := .venv/bin/python
 INSTALLED := .venv/.installed
 DEMO ?= demo
+EXTRAS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format install install-cpu benchmark clean
@@ -16,6 +17,7 @@ help:
 	@echo "make demo         sets up, makes a procedural steel-strip set, runs a small zoo on it, predicts, recommends"
 	@echo "make test         sets up, runs all tests"
 	@echo "make check        ruff (lint, format) and mypy"
+	@echo "make install      the environment alone; EXTRAS='--extras ray' adds what a sweep over several machines needs"
 	@echo "make install-cpu  an environment without CUDA: make install-cpu TORCH_INDEX=<index with CPU wheels of torch>"
 	@echo "make benchmark    speed and prediction quality anew: make benchmark TABLES=<folder> DATASET=<folder>"
 	@echo "make clean        removes .venv, .poetry, .cache and $(DEMO)/"
@@ -30,12 +32,12 @@ $(POETRY):
 $(INSTALLED): poetry.lock pyproject.toml poetry.toml | $(POETRY)
 	@export PYTHON_KEYRING_BACKEND=keyring.backends.null.Keyring; unset VIRTUAL_ENV; \
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv; \
-	$(POETRY) install --no-interaction || { \
+	$(POETRY) install --no-interaction $(EXTRAS) || { \
 		test -z "$$POETRY_PYPI_MIRROR_URL" || { echo "error: poetry install failed, see above" >&2; exit 2; }; \
 		echo "Poetry alone could not read the package index: once more through the index that pip uses"; \
 		POETRY_PYPI_MIRROR_URL=$$($(PYTHON) -c 'from pip._internal.models.index import PyPI; import subprocess, sys; \
 			own = subprocess.run([sys.executable, "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True).stdout.strip(); \
-			print(own or PyPI.simple_url)') $(POETRY) install --no-interaction \
+			print(own or PyPI.simple_url)') $(POETRY) install --no-interaction $(EXTRAS) \
 		|| { echo "error: poetry install failed; behind a package mirror set POETRY_PYPI_MIRROR_URL to its simple index" >&2; exit 2; }; }
 	@touch $(INSTALLED)
 

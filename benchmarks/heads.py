@@ -26,7 +26,7 @@ from lib.command_line import run_command, settings_options
 from lib.config import PROJECT_ROOT, Settings
 from lib.datasets import DataSet, load_data_set
 from lib.features.embeddings import embeddings_of
-from lib.records.store import write_atomically
+from lib.files import write_atomically
 from lib.zoo.backbones import Backbone, open_backbone
 from lib.zoo.heads import HEADS, TrainingJob
 from lib.zoo.pairing import heads_for

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Clock:
-    """Seconds spent inside `with clock:`, added up.
-
-    `threads`: how many the work keeps busy; its seconds are then at most this process's processor time over them, which a
-    loaded machine does not stretch. 0 for work on an accelerator: seconds as they pass.
-    """
+    """Seconds spent inside `with clock:`, added up. `threads`: how many the work keeps busy; its seconds are then at most this
+    process's processor time over them, which a loaded machine does not stretch. 0 for work on an accelerator: seconds as they
+    pass."""
 
     threads: int = 1
     seconds: float = field(default=0.0, init=False)

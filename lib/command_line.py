@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
+import math
+import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lib.config import Settings, load_settings
-from lib.errors import CvAutomlError
+from lib.config import DEBUG_VARIABLE, Settings, load_settings
+from lib.errors import CvAutomlError, printable
 from lib.records.schema import METRICS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 EXIT_BAD_INPUT = 2
+EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 PIPE_WIDTH = 160
 
 SEED = click.IntRange(0, 2**31 - 1)
+
+
+class _Positive(click.FloatRange):
+    """A number above zero, and one at all: `nan` lies in every range, `inf` limits nothing."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        number = super().convert(value, parameter, context)
+        return number if math.isfinite(number) else self.fail(f"{value} is no number", parameter, context)
+
+
+POSITIVE = _Positive(min=0, min_open=True)
+FILE = click.Path(path_type=Path)
+FOLDER = click.Path(path_type=Path, resolve_path=True)
 METRIC_NAMES = tuple(metric for metrics in METRICS.values() for metric in metrics)
 """Every metric that can be ranked, completed and predicted, of all tasks."""
 
@@ -36,7 +54,10 @@ def names_of(given: Iterable[str]) -> tuple[str, ...]:
 
 
 def _names(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
-    return names_of(given)
+    names = names_of(given)
+    if given and not names:
+        raise click.BadParameter("holds no name", context, option)
+    return names
 
 
 def names_option(option: str, parameter: str, help: str, required: bool = False) -> Decorator:
@@ -68,6 +89,11 @@ def domains_option(
     return names_option("--domain", "domains", help)
 
 
+def choice_option(option: str, help: str, *choices: str) -> Decorator:
+    """An option with a fixed set of values, of which the first is the default."""
+    return click.option(option, type=click.Choice(choices), default=choices[0], show_default=True, help=help)
+
+
 def seed_option(default: int | None = 0, help: str = "Seed, 0 to 2147483647.") -> Decorator:
     """Adds --seed; the command receives `seed: int`."""
     return click.option("--seed", type=SEED, default=default, show_default=True, help=help)
@@ -95,20 +121,12 @@ json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="P
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --config, --runs and --out; the command receives one `settings: Settings` keyword in their place."""
 
-    @click.option("--config", type=click.Path(path_type=Path), help="Settings file instead of config.yaml.")
-    @click.option("--runs", type=click.Path(path_type=Path), help="Folder of run records [config: runs_dir].")
-    @click.option(
-        "--out", type=click.Path(path_type=Path), help="Folder for derived results [config: out_dir]."
-    )
+    @click.option("--config", type=FILE, help="Settings file instead of config.yaml.")
+    @click.option("--runs", type=FOLDER, help="Folder of run records [config: runs_dir].")
+    @click.option("--out", type=FOLDER, help="Folder for derived results [config: out_dir].")
     @functools.wraps(command)
-    def with_settings(
-        *args: Any, config: Path | None, runs: Path | None, out: Path | None, **kwargs: Any
-    ) -> Any:
-        return command(
-            *args,
-            settings=load_settings(config).override(runs_dir=_absolute(runs), out_dir=_absolute(out)),
-            **kwargs,
-        )
+    def with_settings(config: Path | None, runs: Path | None, out: Path | None, **kwargs: Any) -> Any:
+        return command(settings=load_settings(config).override(runs_dir=runs, out_dir=out), **kwargs)
 
     return with_settings
 
@@ -116,24 +134,46 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def weights_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options of weights and device; they override the settings before the command sees them."""
 
-    @click.option("--weights-dir", type=click.Path(path_type=Path), help="Folder of <timm name>.safetensors.")
+    @click.option("--weights-dir", type=FOLDER, help="Folder of <timm name>.safetensors.")
     @click.option(
         "--weights", type=click.Choice(["pretrained", "random"]), help="random: exercise code only."
     )
     @click.option("--device", help="auto, cpu, cuda or mps [config: device].")
     @click.option("--precision", type=click.Choice(["auto", "bf16", "fp32"]), help="[config: precision]")
     @functools.wraps(command)
-    def with_weights(*args: Any, settings: Settings, weights_dir: Path | None, **kwargs: Any) -> Any:
-        overrides = {name: kwargs.pop(name) for name in ("weights", "device", "precision")}
-        return command(
-            *args, settings=settings.override(weights_dir=_absolute(weights_dir), **overrides), **kwargs
-        )
+    def with_weights(settings: Settings, **kwargs: Any) -> Any:
+        given = {name: kwargs.pop(name) for name in ("weights_dir", "weights", "device", "precision")}
+        return command(settings=settings.override(**given), **kwargs)
 
     return settings_options(with_weights)
 
 
-def _absolute(path: Path | None) -> Path | None:
-    return path.resolve() if path else None
+shard_option: Decorator = click.option(
+    "--shard", help="i/n: part i of n, alike wherever it is cut; n machines do the whole (docs/scaling.md)."
+)
+"""Adds --shard; the command receives `shard: str | None`."""
+
+
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options of where a sweep runs; the command receives `how: dict[str, Any]` in their place."""
+
+    @choice_option("--engine", "This machine, or a Ray cluster (docs/scaling.md).", "local", "ray")
+    @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes here.")
+    @click.option("--address", help="Of the Ray cluster, host:port or auto [one is started here].")
+    @click.option("--ship-data", is_flag=True, help="Send data sets to Ray nodes that do not share them.")
+    @click.option(
+        "--max-retries",
+        type=click.IntRange(min=0),
+        default=2,
+        show_default=True,
+        help="Per cell and lost worker.",
+    )
+    @functools.wraps(command)
+    def with_engine(**kwargs: Any) -> Any:
+        names = ("engine", "jobs", "address", "ship_data", "max_retries")
+        return command(how={name: kwargs.pop(name) for name in names}, **kwargs)
+
+    return with_engine
 
 
 def terminal(stderr: bool = False) -> Console:
@@ -164,7 +204,16 @@ def _plain(value: Any) -> Any:
 
 
 def run_command(command: click.Command) -> None:
-    """Runs a script's click command: bad input is one sentence on standard error and exit code 2, Ctrl-C exits with 130."""
+    """Runs a script's click command.
+
+    Bad input is one sentence on standard error and exit code 2, Ctrl-C exits with 130, what nobody foresaw with 70 and, where
+    CVAUTOML_DEBUG=1 asks for it, a traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a terminal without Unicode shows ? where it has no character
+            stream.reconfigure(errors="replace")
     try:
         code = command.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -172,8 +221,7 @@ def run_command(command: click.Command) -> None:
         error.show()
         sys.exit(error.exit_code)
     except CvAutomlError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(EXIT_BAD_INPUT)
+        _refuse(str(error))
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted: what was finished is kept; run the same command again to go on", err=True)
         sys.exit(EXIT_INTERRUPTED)
@@ -182,8 +230,15 @@ def run_command(command: click.Command) -> None:
         sys.exit(0)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        click.echo(
-            f"error: {place}{error.strerror or error}; check that it exists, may be used and has room",
-            err=True,
-        )
-        sys.exit(EXIT_BAD_INPUT)
+        _refuse(f"{place}{error.strerror or error}; check that it exists, may be used and has room")
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE) == "1":
+            traceback.print_exc()
+        what = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        _refuse(f"{what}; this is a bug: report it with what {DEBUG_VARIABLE}=1 shows", EXIT_BUG)
+
+
+def _refuse(sentence: str, code: int = EXIT_BAD_INPUT) -> None:
+    shown = printable(sentence)
+    click.echo(f"error: {shown}", err=True)
+    sys.exit(code)

@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, PositiveInt, ValidationError
 
 from lib.errors import ConfigError
 from lib.frozen import Frozen
+from lib.yaml_files import parsed_yaml, read_yaml
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT_PREFIX = "CVAUTOML_"
+DEBUG_VARIABLE = "CVAUTOML_DEBUG"
+"""1: a bug shows its traceback."""
+NO_SETTINGS = (DEBUG_VARIABLE, "CVAUTOML_SHARED")  # the folder of real data for the tests
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -33,9 +36,8 @@ class SplitSettings(Frozen):
 
 class ClassificationSettings(Frozen):
     """Recipe of classification heads. Of a grid's values the first is taken where there is no validation part to choose on.
-
-    `learning_rate`, `weight_decay`: of a head that is fine-tuned together with its backbone; without that, the grid's are tried.
-    """
+    `learning_rate`, `weight_decay`: of a head that is fine-tuned together with its backbone; without that, the grid's are
+    tried."""
 
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(32, ge=1)
@@ -107,13 +109,11 @@ class Settings(Frozen):
 
 
 def load_settings(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from `file` (default: the project's config.yaml), then CVAUTOML_… variables on top.
-
-    Raises ConfigError that names the file or variable, the field, and what was expected.
-    """
+    """Settings from `file` (default: the project's config.yaml), then CVAUTOML_… variables on top. Raises ConfigError that
+    names the file or variable, the field, and what was expected."""
     environment = os.environ if environment is None else environment
     path = Path(file) if file else PROJECT_ROOT / "config.yaml"
-    values = _read_yaml(path)
+    values = read_yaml(path, ConfigError)
     settings = _validated(_with_environment(values, environment), str(path))
     base = path.resolve().parent
     folders = {
@@ -124,33 +124,21 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     return settings.model_copy(update={name: folder.resolve() for name, folder in folders.items()})
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            f"cannot read the settings file {path}: {error.strerror}; pass an existing file with --config"
-        ) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected `name: value` lines, found {type(values).__name__}")
-    return values
-
-
 def _with_environment(values: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
     merged = dict(values)
     for variable, text in environment.items():
-        if not variable.startswith(ENVIRONMENT_PREFIX):
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in NO_SETTINGS:
             continue
         *parents, name = variable[len(ENVIRONMENT_PREFIX) :].lower().split("__")
         place = merged
         for parent in parents:
+            if not isinstance(place.get(parent) or {}, dict):
+                raise ConfigError(
+                    f"{variable}: '{parent}' has no settings below it; write CVAUTOML_{parent.upper()}"
+                )
             place[parent] = dict(place.get(parent) or {})
             place = place[parent]
-        place[name] = yaml.safe_load(text) if text else None
+        place[name] = parsed_yaml(text, variable, ConfigError) if text else None
     return merged
 
 

@@ -5,6 +5,11 @@ class CvAutomlError(Exception):
     """Anything the user can mend. Scripts print its message alone, without a traceback, and exit with 2."""
 
 
+def printable(text: str) -> str:
+    """Text from files as a terminal may show it: line feeds stay, other control characters become escapes."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
 class ConfigError(CvAutomlError):
     """A setting in config.yaml, the environment or an option is missing or wrong."""
 

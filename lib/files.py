@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import errno
 import glob
+import hashlib
 import io
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,34 +19,78 @@ from typing import Any, TypeVar
 from lib.errors import CvAutomlError, DataSetError
 
 T = TypeVar("T")
+LARGEST_CSV_BYTES = 500_000_000
 
 csv.field_size_limit(2**27)  # the runs of a mask may be longer than the 128 KiB that are usual
 
 
 @contextmanager
 def replacing(path: Path, flush: bool = True) -> Iterator[Path]:
-    """A new, empty file beside `path` to fill; when the block ends well it takes the place of `path`, else it is removed.
+    """A new, empty file beside `path` to fill; when the block ends well it takes the place of `path`, else it is removed. A
+    reader sees the old file or the whole new one; with `flush` even after a crash of the machine.
 
-    A reader sees the old file or the whole new one; with `flush` even after a crash of the machine.
+    A link is written through, a device (/dev/stdout) written to. Raises OSError that names `path`; FileExistsError for a folder,
+    a pipe or a socket.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    os.close(handle)
-    draft = Path(name)
+    place = path.resolve()
     try:
-        yield draft
-        if flush:
-            _flush(draft)
-        draft.chmod(0o644)
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
+        if is_device := _is_device(path):
+            handle, name = tempfile.mkstemp(suffix=".tmp")
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=place.parent, prefix=".", suffix=".tmp")
+        os.close(handle)
+        draft = Path(name)
+        try:
+            yield draft
+            _put(draft, path if is_device else place, is_device, flush)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno:
+            error.filename = str(path)
         raise
 
 
-def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+def _is_device(path: Path) -> bool:
+    if path.is_relative_to("/dev") or path.is_char_device():
+        return True
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "is no regular file", str(path))
+    return False
+
+
+def _put(draft: Path, place: Path, is_device: bool, flush: bool) -> None:
+    if is_device:
+        with place.open("wb") as device:
+            device.write(draft.read_bytes())
+        return
+    if flush:
+        with draft.open("rb+") as file:
+            os.fsync(file.fileno())
+    draft.chmod(0o644)
+    draft.replace(place)
+
+
+def refuse_output(path: Path, suffix: str, inputs: Iterable[Path | None] = ()) -> None:
+    """Raises CvAutomlError, before any work is done, where `path` cannot be written or would take the place of something else:
+    of one of `inputs` (of a folder: of any file in it), or of a file that does not end in `suffix`."""
+    if path.is_dir():
+        raise CvAutomlError(f"cannot write {path}: it is a folder; name a {suffix} file")
+    place, taken = path.resolve(), path.is_file()
+    if taken and any(place.is_relative_to(one.resolve()) for one in inputs if one):
+        raise CvAutomlError(
+            f"cannot write {path}: it is read here, and would be lost; name another {suffix} file"
+        )
+    if taken and path.suffix.lower() != suffix:
+        raise CvAutomlError(
+            f"cannot write {path}: it exists and is no {suffix} file; name another {suffix} file"
+        )
+    standing = next(parent for parent in place.parents if parent.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK):
+        raise CvAutomlError(
+            f"cannot write {path}: {standing} is no folder that can be written to; choose another"
+        )
 
 
 def write_atomically(path: Path, content: str | bytes, flush: bool = True) -> None:
@@ -61,6 +107,17 @@ def write_npz(path: Path, **arrays: Any) -> None:
         np.savez(file, **arrays)
 
 
+def save_picture(figure: Any, path: Path, dpi: float = 100) -> None:
+    """Writes a matplotlib figure as PNG, whole or not at all."""
+    with replacing(path) as draft:
+        figure.savefig(draft, format="png", dpi=dpi)
+
+
+def short_hash(content: str | bytes) -> str:
+    """16 hex digits of SHA-256, text as UTF-8."""
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:16]
+
+
 def writing(place: Path, write: Callable[[], T]) -> T:
     """What `write` returns; a full disk or a read-only folder becomes one sentence (CvAutomlError) that names `place`."""
     try:
@@ -73,59 +130,45 @@ def writing(place: Path, write: Callable[[], T]) -> T:
 
 @contextmanager
 def staged_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder to fill; when the block ends well it takes the place of `folder`, else it is removed.
-
-    Raises DataSetError naming the folder where it cannot be written or the disk is full.
-    """
-    stage: Path | None = None
+    """An empty folder to fill; when the block ends well it takes the place of `folder`, else it is removed. Raises DataSetError
+    naming the folder where it cannot be written or the disk is full."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _remove_left_behind(folder)
-        stage = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
-        stage.mkdir()
-        yield stage
-        _swap(stage, folder)
+        work = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
+        try:
+            (work / "new").mkdir(parents=True)
+            yield work / "new"
+            _swap(work / "new", folder, work / "old")
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         raise DataSetError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    finally:
-        if stage is not None:
-            shutil.rmtree(stage, ignore_errors=True)
+
+
+def _swap(new: Path, folder: Path, old: Path) -> None:
+    """Renames `new` to `folder`; what was there before goes only after the new one is complete."""
+    if folder.exists():
+        folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
 
 
 def _remove_left_behind(folder: Path) -> None:
-    """Removes what killed processes left of earlier attempts; those of living ones stay."""
+    """Removes what killed processes, and this one, left of earlier attempts; those of other living ones stay."""
     for stage in folder.parent.glob(f".{glob.escape(folder.name)}.*.tmp"):
         process = stage.name.split(".")[-2]
-        if process.isdecimal() and not _is_alive(int(process)):
+        with suppress(PermissionError):
+            try:
+                if process != str(os.getpid()):
+                    os.kill(int(process), 0)
+                    continue
+            except (ProcessLookupError, OverflowError):
+                pass
             shutil.rmtree(stage, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    if process == os.getpid():
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _swap(stage: Path, folder: Path) -> None:
-    """Renames `stage` to `folder`; what was there before goes only after the new one is complete."""
-    if not folder.exists():
-        stage.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".old"))
-    folder.rename(old / "was")
-    try:
-        stage.rename(folder)
-    except OSError:
-        (old / "was").rename(folder)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -146,11 +189,9 @@ class CsvFile:
 
 
 def read_csv(path: Path, error: type[CvAutomlError] = CvAutomlError, padded: bool = False) -> CsvFile:
-    """Reads CSV as people write it: with a byte-order mark, semicolons or tabs, blank lines.
-
-    Raises `error`, naming file and line, when it cannot be read, is empty or no UTF-8 text, when quotes are broken, or when a line
-    has more cells than the header, or fewer, unless `padded`: then the missing ones are empty.
-    """
+    """Reads CSV as people write it: with a byte-order mark, semicolons or tabs, blank lines. Raises `error`, naming file and
+    line, when it cannot be read, is empty or no UTF-8 text, when quotes are broken, or when a line has more cells than the
+    header, or fewer, unless `padded`: then the missing ones are empty."""
     text = _text(path, error)
     first = next((line for line in text.splitlines() if line.strip()), "")
     separator = "," if "," in first else max(";\t", key=first.count)
@@ -163,48 +204,34 @@ def read_csv(path: Path, error: type[CvAutomlError] = CvAutomlError, padded: boo
         ) from problem
     if not lines:
         raise error(f"{path} is empty; expected names of columns in its first line")
-    header = tuple(lines[0][1])
-    fitted = [
-        CsvLine(number, _fitted(f"{path}, line {number}", cells, len(header), error, padded))
-        for number, cells in lines[1:]
-    ]
-    return CsvFile(path, header, tuple(fitted))
+    (_, header), *rest = lines
+    for number, cells in rest:
+        missing = len(header) - len(cells)
+        if (missing > 0 and not padded) or any(cell.strip() for cell in cells[len(header) :]):
+            raise error(
+                f"{path}, line {number} ('{cells[0]}'): {len(cells)} cells where the header has {len(header)}; add the missing "
+                "separators or quote cells that hold one"
+            )
+        cells[len(header) :] = [""] * missing
+    return CsvFile(path, tuple(header), tuple(CsvLine(number, tuple(cells)) for number, cells in rest))
 
 
 def _text(path: Path, error: type[CvAutomlError]) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_CSV_BYTES + 1)
+        if len(content) > LARGEST_CSV_BYTES:
+            raise error(f"{path}: larger than {LARGEST_CSV_BYTES} bytes; expected a table")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         raise error(f"{path}: not UTF-8 text (byte {problem.start}); save it as UTF-8") from problem
     except OSError as problem:
         raise error(f"{path}: cannot be read: {problem.strerror}; pass an existing CSV file") from problem
 
 
-def _fitted(
-    place: str, cells: list[str], width: int, error: type[CvAutomlError], padded: bool
-) -> tuple[str, ...]:
-    missing = width - len(cells)
-    if (missing > 0 and not padded) or any(cell.strip() for cell in cells[width:]):
-        raise error(
-            f"{place} ('{cells[0]}'): {len(cells)} cells where the header has {width}; add the missing separators or quote cells "
-            "that hold one"
-        )
-    return (*cells[:width], *[""] * missing)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table; `line` counts from 1 with the header as line 1, `values` by lower-case column name."""
-
-    line: int
-    values: dict[str, str]
-
-
-def read_rows(path: Path, required: Sequence[str]) -> list[Row]:
-    """The rows of a data set's CSV file; column names in lower case, cells stripped, missing cells at a line's end empty.
-
-    Raises DataSetError naming the file and the missing column, or what `read_csv` finds.
-    """
+def read_rows(path: Path, required: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """The lines of a data set's CSV file: number, and cell by column name; names in lower case, cells stripped, missing ones at
+    a line's end empty. Raises DataSetError naming the file and the missing column, or what `read_csv` finds."""
     table = read_csv(path, DataSetError, padded=True)
     header = [name.strip().lower() for name in table.header]
     missing = [name for name in required if name.lower() not in header]
@@ -213,10 +240,7 @@ def read_rows(path: Path, required: Sequence[str]) -> list[Row]:
             f"{path}: the column {' and '.join(missing)} is missing; "
             f"expected {','.join(required)} in the first line, found {','.join(header)}"
         )
-    return [
-        Row(line.number, {n: c.strip() for n, c in zip(header, line.cells, strict=True)})
-        for line in table.lines
-    ]
+    return [(one.number, dict(zip(header, map(str.strip, one.cells), strict=True))) for one in table.lines]
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

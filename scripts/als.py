@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,19 @@ from lib.config import Settings
 
 if TYPE_CHECKING:
     from lib.records.schema import Metric, Task
+
+
+FILE = click.Path(path_type=Path)
+row_features_option = click.option("--features", type=FILE, help="CSV that describes the rows.")
+numbers_option = click.option("--json", "out", type=FILE, help="Write the numbers to this file.")
+
+
+def tables_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --matrix and further tables behind it; the command receives `first: Path, more: tuple[Path, ...]`."""
+    command = click.argument("more", nargs=-1, type=FILE)(command)
+    return click.option("--matrix", "first", type=FILE, required=True, help="CSV table; more may follow it.")(
+        command
+    )
 
 
 @click.group()
@@ -66,7 +79,7 @@ def train(
     files = [*write_completion(completion, report, settings.out_dir), picture]
     writing(picture, lambda: draw_completion(completion, picture))
     if as_json:
-        echo_json({**asdict(report), "files": files})
+        echo_json({**report, "files": files})
         return
     Console().print(completion_table(completion))
     for file in broken:
@@ -77,21 +90,16 @@ def train(
 @als.command()
 @click.option(
     "--matrix",
-    type=click.Path(path_type=Path),
+    type=FILE,
     required=True,
     help="CSV: row names, then columns of scores in [0, 1]; empty = missing.",
 )
-@click.option("--features", type=click.Path(path_type=Path), help="CSV that describes the rows.")
-@click.option("--column-features", type=click.Path(path_type=Path), help="CSV that describes the columns.")
+@row_features_option
+@click.option("--column-features", type=FILE, help="CSV that describes the columns.")
 @click.option("--completer", default="bayesian_mf", show_default=True, help="Any of `als.py completers`.")
 @seed_option()
 @json_option
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="CSV to write: row,column,status,value,low,high.",
-)
+@click.option("--out", type=FILE, required=True, help="CSV to write: row,column,status,value,low,high.")
 def complete(
     matrix: Path,
     features: Path | None,
@@ -103,30 +111,28 @@ def complete(
 ) -> None:
     """Fill in any table of scores, each number with its 90 % interval; measured cells are kept as they are."""
     from lib.performance_prediction.table.complete import complete_file
-    from lib.reporting.score_tables import sentences, tell
+    from lib.reporting.score_tables import completion_json, sentences, tell
 
-    summary = complete_file(matrix, out, (features, column_features), completer, seed, tell)
-    echo_json(asdict(summary)) if as_json else click.echo("\n".join(sentences(summary)))
+    done, warnings = complete_file(matrix, out, (features, column_features), completer, seed, tell)
+    if as_json:
+        echo_json(completion_json(done, matrix, out, seed, warnings))
+    else:
+        click.echo("\n".join(sentences(done, out)))
 
 
 @als.command()
-@click.option(
-    "--matrix", "first", type=click.Path(path_type=Path), required=True, help="CSV table; more may follow it."
-)
-@click.argument("more", nargs=-1, type=click.Path(path_type=Path))
+@tables_options
 @click.option(
     "--fractions", default="0.3,0.5,0.7,0.9", show_default=True, help="Shares of the cells to hide."
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--completers", "names", default="all", show_default=True, help="Names, separated by commas.")
-@click.option("--features", type=click.Path(path_type=Path), multiple=True, help="[NAME.features.csv]")
-@click.option(
-    "--column-features", type=click.Path(path_type=Path), multiple=True, help="[NAME.column_features.csv]"
-)
+@click.option("--features", type=FILE, multiple=True, help="[NAME.features.csv]")
+@click.option("--column-features", type=FILE, multiple=True, help="[NAME.column_features.csv]")
 @click.option(
     "--no-features", is_flag=True, help="Leave features aside even where they lie beside the table."
 )
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the numbers to this file.")
+@numbers_option
 def evaluate(
     first: Path,
     more: tuple[Path, ...],
@@ -139,7 +145,6 @@ def evaluate(
     out: Path | None,
 ) -> None:
     """Compare completers on tables: hide cells, complete, and say how wrong each was."""
-    from lib.performance_prediction.table.circumstances import write_json
     from lib.performance_prediction.table.evaluate import EvaluationPlan, evaluate_files, parse_fractions
     from lib.performance_prediction.table.score_table import COMPLETERS
     from lib.reporting.score_tables import show_report, show_scores, tell
@@ -147,22 +152,14 @@ def evaluate(
     chosen = COMPLETERS.names() if names == "all" else [name.strip() for name in names.split(",")]
     plan = EvaluationPlan(parse_fractions(fractions), seeds, chosen)
     given = (features, column_features, not no_features)
-    report = evaluate_files([first, *more], *given, plan, show_scores, tell)
-    show_report(report)
-    if out:
-        write_json(out, report)
-        click.echo(out)
+    _show_and_write(evaluate_files([first, *more], *given, plan, show_scores, tell), show_report, out)
 
 
 @als.command(name="suggest")
-@click.option(
-    "--matrix", type=click.Path(path_type=Path), required=True, help="CSV table of scores in [0, 1]."
-)
+@click.option("--matrix", type=FILE, required=True, help="CSV table of scores in [0, 1].")
 @click.option("--row", required=True, help="Name of the row; its line in the table may be empty.")
-@click.option("--features", type=click.Path(path_type=Path), help="CSV that describes the rows.")
-@click.option(
-    "--costs", type=click.Path(path_type=Path), help="CSV `column,cost`: gain is then counted per cost."
-)
+@row_features_option
+@click.option("--costs", type=FILE, help="CSV `column,cost`: gain is then counted per cost.")
 @click.option("--count", type=click.IntRange(min=1), default=5, show_default=True)
 @seed_option()
 @json_option
@@ -178,25 +175,27 @@ def suggest_columns(
 
 
 @als.command(name="evaluate-rows")
-@click.option(
-    "--matrix", "first", type=click.Path(path_type=Path), required=True, help="CSV table; more may follow it."
-)
-@click.argument("more", nargs=-1, type=click.Path(path_type=Path))
+@tables_options
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--no-features", is_flag=True, help="Leave NAME.features.csv aside.")
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the numbers to this file.")
+@numbers_option
 def evaluate_rows_of(
     first: Path, more: tuple[Path, ...], seeds: int, no_features: bool, out: Path | None
 ) -> None:
     """Judge predictions of whole new rows: leave rows out, show a few cells, and say how wrong the rest was."""
     from lib.performance_prediction.rows.evaluate import evaluate_row_files
-    from lib.performance_prediction.table.circumstances import write_json
     from lib.reporting.score_tables import show_row_evaluation, tell
 
-    report = evaluate_row_files(
+    told = evaluate_row_files(
         [first, *more], seeds, not no_features, lambda *fold: tell("{}: fold {} of {}".format(*fold)), tell
     )
-    show_row_evaluation(report)
+    _show_and_write(told, show_row_evaluation, out)
+
+
+def _show_and_write(report: Any, show: Callable[[Any], None], out: Path | None) -> None:
+    from lib.performance_prediction.table.circumstances import write_json
+
+    show(report)
     if out:
         write_json(out, report)
         click.echo(out)

@@ -9,9 +9,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are tiny: threads
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from rich.console import Console
 
 from lib.command_line import (
     domains_option,
@@ -26,11 +27,23 @@ from lib.command_line import (
 )
 from lib.config import Settings
 from lib.errors import CvAutomlError
-
-if TYPE_CHECKING:
-    from lib.performance_prediction.boosting.booster import Booster
-    from lib.performance_prediction.boosting.evidence import Evidence
-    from lib.records import DataSetFacts
+from lib.files import write_atomically, writing
+from lib.performance_prediction.boosting.booster import (
+    Booster,
+    CatBoostPredictor,
+    ProbedCatBoostPredictor,
+    ablate,
+)
+from lib.performance_prediction.boosting.evidence import Evidence, gather_evidence
+from lib.performance_prediction.boosting.explain import explain_model, explain_set
+from lib.performance_prediction.boosting.features import run_table
+from lib.performance_prediction.boosting.files import load_booster, save_booster
+from lib.performance_prediction.boosting.judgement import judge
+from lib.performance_prediction.boosting.row_model import RowModel
+from lib.performance_prediction.boosting.saved_row import SavedRowModel
+from lib.records import DataSetFacts, RecordStore
+from lib.registry import unknown_name
+from lib.reporting.boosting import MOST_BARS, draw_explanation, judgement_view
 
 
 @click.group()
@@ -52,8 +65,6 @@ def with_evidence(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_options(
         *, epoch: Any, domains: Any, task: Any, metric: Any, settings: Settings, **rest: Any
     ) -> Any:
-        from lib.performance_prediction.boosting.evidence import gather_evidence
-        from lib.records import RecordStore
 
         store = RecordStore(settings.runs_dir)
         records, broken = store.read_all()
@@ -76,16 +87,11 @@ def with_evidence(command: Callable[..., Any]) -> Callable[..., Any]:
 @with_evidence
 def train(evidence: Evidence, seed: int, as_json: bool, table: Path | None, settings: Settings) -> None:
     """Fit CatBoost on every run; saves the model (.cbm) and the list of its features (.json)."""
-    from lib.files import writing
-    from lib.performance_prediction.boosting.booster import CatBoostPredictor
-    from lib.performance_prediction.boosting.files import save_booster
-    from lib.performance_prediction.boosting.run_table import run_table
-
     booster, setting = (fitted := CatBoostPredictor().fit(evidence, seed)), fitted.setting
     files = writing(settings.out_dir, lambda: save_booster(booster, evidence, settings.out_dir))
     if table:
         table.parent.mkdir(parents=True, exist_ok=True)
-        writing(table.parent, lambda: run_table(evidence).to_csv(table, index=False))
+        writing(table.parent, lambda: write_atomically(table, run_table(evidence).to_csv(index=False)))
         files.append(table)
     if as_json:
         runs = len(evidence.runs)
@@ -110,15 +116,6 @@ def train(evidence: Evidence, seed: int, as_json: bool, table: Path | None, sett
 def evaluate(evidence: Evidence, seed: int, as_json: bool, ablation: bool, settings: Settings) -> None:
     """Leave every data set out once, relatives with it, with nothing known of it and with what a probe would measure: error,
     ranking, regret beside its noise floor, coverage; who will answer, and why. Trains the models too."""
-    from rich.console import Console
-
-    from lib.files import writing
-    from lib.performance_prediction.boosting.ablation import ablate
-    from lib.performance_prediction.boosting.booster import CatBoostPredictor, ProbedCatBoostPredictor
-    from lib.performance_prediction.boosting.files import save_booster
-    from lib.performance_prediction.boosting.judgement import judge, save_judgement
-    from lib.reporting.boosting import judgement_view
-
     with Console(stderr=True).status("leaving families out …") as status:
 
         def show(families: str) -> None:
@@ -132,9 +129,11 @@ def evaluate(evidence: Evidence, seed: int, as_json: bool, ablation: bool, setti
             lines, skipped = ablate(evidence, boosters[0].setting, seed, show)
             judgement = judgement.model_copy(update={"ablation": lines, "skipped_ablations": skipped})
     out = settings.out_dir
-    files = [writing(out, lambda: save_judgement(judgement, evidence, out))]
+    files = [writing(out, lambda: judgement.save(out, evidence))]
     for booster in boosters:
         files += writing(out, functools.partial(save_booster, booster, evidence, out))
+    row_model = SavedRowModel.of(RowModel().fit(evidence, seed), evidence)
+    files.append(writing(out, lambda: row_model.save(out, evidence)))
     if as_json:
         said = judgement.model_dump(mode="json", exclude={"regimes": {"__all__": {"cells"}}})
         echo_json({**said, "notes": evidence.left_out, "files": files})
@@ -151,12 +150,6 @@ def explain(
     data_set: str | None, evidence: Evidence, seed: int, as_json: bool, pair: str | None, settings: Settings
 ) -> None:
     """SHAP values as a picture and in words: of DATA_SET (a folder, or a name with runs), or of the model as a whole."""
-    from lib.files import writing
-    from lib.performance_prediction.boosting.booster import CatBoostPredictor
-    from lib.performance_prediction.boosting.explain import explain_model, explain_set
-    from lib.performance_prediction.boosting.files import load_booster
-    from lib.reporting.boosting import MOST_BARS, draw_explanation
-
     booster = load_booster(settings.out_dir, evidence) or CatBoostPredictor().fit(evidence, seed)
     pairs, known = _chosen_pairs(booster, pair), evidence.facts
     if data_set is None:
@@ -180,7 +173,6 @@ def explain(
 def _chosen_pairs(booster: Booster, wanted: str | None) -> list[Any]:
     if wanted is None:
         return list(booster.pairs)
-    from lib.registry import unknown_name
 
     by_label = {pair.label: pair for pair in booster.pairs}
     label = " × ".join(part.strip() for part in wanted.replace(" x ", "×").split("×"))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from lib.command_line import echo_json, json_option, run_command, seed_option, settings_options
+from lib.command_line import FILE, echo_json, json_option, run_command, seed_option, settings_options
 from lib.config import Settings
+from lib.files import refuse_output
 
 EXIT_PROBLEMS = 1
 PIPED_WIDTH = 120
@@ -24,7 +25,7 @@ def dataset() -> None:
 
 
 @dataset.command(name="list")
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", required=False, type=FILE)
 @json_option
 @settings_options
 def list_(folder: Path | None, as_json: bool, settings: Settings) -> None:
@@ -33,10 +34,7 @@ def list_(folder: Path | None, as_json: bool, settings: Settings) -> None:
     from lib.reporting.data_set_tables import list_table
 
     entries = list_data_sets(folder or settings.datasets_dir)
-    if as_json:
-        echo_json([vars(entry) for entry in entries])
-    else:
-        _print(list_table(entries))
+    echo_json([vars(entry) for entry in entries]) if as_json else _print(list_table(entries))
 
 
 @dataset.command()
@@ -49,19 +47,14 @@ def check(data_set: str, as_json: bool, settings: Settings) -> None:
     from lib.reporting.data_set_tables import check_text
 
     report = check_data_set(data_set, settings)
-    if as_json:
-        echo_json(vars(report))
-    else:
-        click.echo(check_text(report).plain)
+    echo_json(vars(report)) if as_json else click.echo(check_text(report))
     if report.problems:
         sys.exit(EXIT_PROBLEMS)
 
 
 @dataset.command(epilog=SPEC_HELP)
 @SET
-@click.option(
-    "--png", type=click.Path(path_type=Path), help="Draw numbers and examples of each class into this file."
-)
+@click.option("--png", type=FILE, help="Draw numbers and examples of each class into this file.")
 @json_option
 @settings_options
 def describe(data_set: str, png: Path | None, as_json: bool, settings: Settings) -> None:
@@ -71,6 +64,8 @@ def describe(data_set: str, png: Path | None, as_json: bool, settings: Settings)
     from lib.reporting.data_set_tables import fact_sheet_text
 
     loaded = load_data_set(data_set, settings, unlabelled=True)
+    if png:
+        refuse_output(png, ".png", [loaded.root])
     sheet = fact_sheet(loaded, settings.split.near_duplicate_bits)
     if png:
         from lib.reporting.data_sets import draw_data_set
@@ -86,7 +81,7 @@ def describe(data_set: str, png: Path | None, as_json: bool, settings: Settings)
 
 @dataset.command()
 @click.argument("what", type=click.Choice(["severstal"]))
-@click.option("--to", type=click.Path(path_type=Path), help="Folder to fill [datasets_dir/severstal].")
+@click.option("--to", type=FILE, help="Folder to fill [datasets_dir/severstal].")
 @json_option
 @settings_options
 def download(what: str, to: Path | None, as_json: bool, settings: Settings) -> None:
@@ -99,7 +94,7 @@ def download(what: str, to: Path | None, as_json: bool, settings: Settings) -> N
 
 
 @dataset.command()
-@click.option("--to", type=click.Path(path_type=Path), help="Folder to fill [datasets_dir/steel_sample].")
+@click.option("--to", type=FILE, help="Folder to fill [datasets_dir/steel_sample].")
 @click.option("--images", default=120, show_default=True, type=click.IntRange(min=1))
 @seed_option()
 @json_option
@@ -116,7 +111,7 @@ def sample(to: Path | None, images: int, seed: int, as_json: bool, settings: Set
 
 @dataset.command(epilog=SPEC_HELP)
 @SET
-@click.option("--to", type=click.Path(path_type=Path), help="File to write [DIR/annotations.json].")
+@click.option("--to", type=FILE, help="File to write [DIR/annotations.json].")
 @json_option
 @settings_options
 def prepare(data_set: str, to: Path | None, as_json: bool, settings: Settings) -> None:
@@ -126,6 +121,7 @@ def prepare(data_set: str, to: Path | None, as_json: bool, settings: Settings) -
 
     loaded = load_data_set(data_set, settings)
     file = to or loaded.root / "annotations.json"
+    refuse_output(file, ".json")
     boxes = write_annotations(loaded, file)
     _done(as_json, file, f"{boxes} boxes on {len(loaded)} images", boxes=boxes, images=len(loaded))
 
@@ -142,7 +138,7 @@ def prepare(data_set: str, to: Path | None, as_json: bool, settings: Settings) -
     type=click.FloatRange(0, 4),
     help="Share of a defect's longer side added on each side.",
 )
-@click.option("--to", type=click.Path(path_type=Path), help="Folder to fill [datasets_dir/<name>_patches].")
+@click.option("--to", type=FILE, help="Folder to fill [datasets_dir/<name>_patches].")
 @seed_option()
 @json_option
 @settings_options
@@ -159,8 +155,7 @@ def patches(
     summary = write_patches(loaded, folder, size_px=size, context=context, seed=seed)
     if not as_json:
         _print(count_table(summary.counts, f"Patches of {loaded.name}"))
-    name = summary.card.name
-    _done(as_json, folder, f"data set {name}", name=name, counts=summary.counts)
+    _done(as_json, folder, f"data set {summary.card.name}", name=summary.card.name, counts=summary.counts)
 
 
 def _done(as_json: bool, path: Path, sentence: str, **facts: object) -> None:
@@ -174,9 +169,7 @@ def _print(renderable: object) -> None:
     from rich.console import Console
 
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)
-    console.print(renderable)
+    (console if console.is_terminal else Console(width=PIPED_WIDTH)).print(renderable)
 
 
 if __name__ == "__main__":

@@ -64,11 +64,9 @@ def weights_options(settings: Settings) -> str:
 def run_step(number: int, title: str, command: str) -> None:
     """Prints the command as a user would type it, and runs it; raises CvAutomlError when it fails."""
     console.print(f"\n[bold cyan]{number}. {title}[/]\n[dim]$ poetry run python {command}[/]", soft_wrap=True)
+    environment = {**os.environ, **SMALL_MASKS}
     done = subprocess.run(
-        [sys.executable, *shlex.split(command)],
-        cwd=PROJECT_ROOT,
-        env={**os.environ, **SMALL_MASKS},
-        check=False,
+        [sys.executable, *shlex.split(command)], cwd=PROJECT_ROOT, env=environment, check=False
     )
     if done.returncode:
         raise CvAutomlError(f"step {number} of the demo failed with exit code {done.returncode}: {command}")
@@ -104,18 +102,16 @@ def demo(folder: Path, config: Path | None) -> None:
         "no steel was photographed."
     )
     copy_shipped_records(folder / "runs", settings)
-    names = {
-        "network": NETWORK,
-        "strips": shlex.quote(str(strips)),
-        "picture": shlex.quote(str(picture)),
-        "patches": shlex.quote(str(shown / "datasets/steel_patches")),
-        "new_strips": shlex.quote(str(shown / "datasets/new_strips")),
-        "new_patches": shlex.quote(str(shown / "datasets/new_steel")),
-        "weights": weights_options(settings),
-        "where": shlex.join(
-            ["--runs", str(runs), "--out", str(out), *(["--config", str(config.resolve())] if config else [])]
-        ),
+    where = ["--runs", str(runs), "--out", str(out), *(["--config", str(config.resolve())] if config else [])]
+    folders = {
+        "strips": strips,
+        "picture": picture,
+        "patches": shown / "datasets/steel_patches",
+        "new_strips": shown / "datasets/new_strips",
+        "new_patches": shown / "datasets/new_steel",
     }
+    names = {name: shlex.quote(str(place)) for name, place in folders.items()}
+    names |= {"network": NETWORK, "weights": weights_options(settings), "where": shlex.join(where)}
     for number, (title, command) in enumerate(STEPS, start=1):
         run_step(number, title, "scripts/" + " ".join(command.format(**names).split()))
     console.print(f"\n[bold green]Done in {time.monotonic() - started:.0f} s.[/] What it wrote:")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lib.command_line import (
+    POSITIVE,
     domains_option,
     echo_json,
     epoch_option,
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--top", default=5, show_default=True, type=click.IntRange(min=1), help="How many pairs to show."
 )
-@click.option(
-    "--max-latency-ms", type=click.FloatRange(min=0, min_open=True), help="Slowest allowed, one image."
-)
+@click.option("--max-latency-ms", type=POSITIVE, help="Slowest allowed, one image.")
 @click.option(
     "--max-parameters", type=click.IntRange(min=1), help="Largest allowed, backbone and head together."
 )
@@ -69,7 +68,7 @@ def recommend(
     settings: Settings,
 ) -> None:
     """Rank backbone × head for the images in DATA_SET_DIR; labels help but are not needed. No network is loaded unless --probe."""
-    from lib.recommendation.recommend import Limits
+    from lib.recommendation.recommend import Limits, next_runs
     from lib.recommendation.recommend import recommend as answer_for
 
     data_set, new = _folder(data_set_dir, task, settings)
@@ -77,11 +76,7 @@ def recommend(
     evidence = _evidence(new, epoch, domains, metric, settings, data_set_dir)
     limits = Limits(max_latency_ms, max_parameters)
     answer = answer_for(evidence, new, settings.out_dir, top, limits, probed)
-    plan = None
-    if suggest:
-        from lib.recommendation.next_runs import next_runs
-
-        plan = next_runs(evidence, new, suggest, probed)
+    plan = next_runs(evidence, new, suggest, probed) if suggest else None
     if as_json:
         echo_json({**answer.model_dump(mode="json"), **({"next_runs": asdict(plan)} if plan else {})})
         return

@@ -1,26 +1,28 @@
-"""The zoo of backbones × heads: what it holds (list), what a sweep would do (plan), sweeps (run), leaderboards (show)."""
+"""The zoo of backbones × heads: what it holds (list), what a sweep would do (plan), sweeps (run), leaderboards (show), what is unsound (doctor)."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, fields, replace
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lib.benchmark.request_options import request_options
 from lib.command_line import (
-    SEED,
-    backbones_option,
+    FOLDER,
+    choice_option,
     data_sets_option,
     echo_json,
+    engine_options,
     epoch_option,
-    heads_option,
     json_option,
     metric_option,
-    names_of,
     run_command,
     settings_options,
+    shard_option,
     terminal,
     weights_options,
 )
@@ -28,13 +30,16 @@ from lib.config import Settings
 
 if TYPE_CHECKING:
     from lib.benchmark.budget import Within
+    from lib.benchmark.plan import Cell
     from lib.benchmark.prepare import PreparedSweep
     from lib.benchmark.selection import Request
     from lib.benchmark.sweep import Sweep
+    from lib.performance_prediction.boosting.cells import Pair
     from lib.records import RunRecord
     from lib.records.schema import Metric
 
 EXIT_SOME_FAILED = 1
+SORT_HELP = "quality: on the validation parts; the test parts order nothing."
 
 
 @click.group()
@@ -42,82 +47,44 @@ def zoo() -> None:
     """Trains backbones × heads on data sets, and keeps every run as a record."""
 
 
-def _seeds(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[int, ...]:
-    return tuple(SEED(text, option, context) for text in names_of(given))
-
-
-REQUEST_OPTIONS: tuple[Callable[..., Any], ...] = (
-    data_sets_option(True, "Folder or name, with views (neu_cls@train10); comma separated or repeated; all."),
-    backbones_option(True, "timm names or handcrafted; lists; all."),
-    heads_option(True, "Heads, see `list`; lists; all that fit."),
-    click.option("--epochs", type=click.IntRange(min=1), help="Epochs [config: of the task's recipe, 10]."),
-    click.option(
-        "--seed", "seeds", multiple=True, default=("0",), show_default=True, callback=_seeds, help="Seeds; lists."
-    ),
-    click.option("--finetune", is_flag=True, help="Train the backbone too (default: frozen)."),
-    click.option(
-        "--split",
-        type=click.Choice(["folds", "own"]),
-        default="folds",
-        show_default=True,
-        help="Cross-validation, or the set's own split for comparison with published figures.",
-    ),
-    click.option("--folds", type=click.IntRange(min=1), help="So many folds [all; fine-tuning and masks: 2]."),
-    click.option("--skip-failed", is_flag=True, help="Leave cells that failed before (default: try again)."),
-)  # fmt: skip
-
-
-def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options that name cells; the command receives one `request: Request` in their place."""
-
-    @functools.wraps(command)
-    def with_request(*args: Any, **kwargs: Any) -> Any:
-        from lib.benchmark.selection import Request
-
-        request = Request(**{field.name: kwargs.pop(field.name) for field in fields(Request)})
-        return command(*args, request=request, **kwargs)
-
-    decorated: Callable[..., Any] = with_request
-    for option in reversed(REQUEST_OPTIONS):
-        decorated = option(decorated)
-    return decorated
-
-
 @zoo.command("list")
 @weights_options
+@click.option("--check", is_flag=True, help="Check what every head must do instead, on made-up data.")
 @json_option
-def list_command(settings: Settings, as_json: bool) -> None:
+def list_command(settings: Settings, check: bool, as_json: bool) -> None:
     """Backbones (input, width, parameters, pretraining, where their weights are) and heads."""
-    from lib.reporting.benchmark_inventory import backbone_entries, backbone_table, head_entries, head_table
+    if check:
+        from lib.zoo.checks import print_checked_heads
+
+        raise click.exceptions.Exit(print_checked_heads(click.echo))
+    from lib.reporting.benchmark import backbone_entries, backbone_table, head_entries, head_table
 
     backbones, heads = backbone_entries(settings), head_entries()
     if as_json:
         rows = [entry.info.model_dump() | {"weights": entry.weights} for entry in backbones]
-        echo_json({"backbones": rows, "heads": [asdict(entry) for entry in heads]})
-        return
+        return echo_json({"backbones": rows, "heads": [asdict(entry) for entry in heads]})
     terminal().print(backbone_table(backbones), head_table(heads))
-    missing = next((entry.reason for entry in backbones if entry.reason), None)
-    if missing:
+    for missing in [entry.reason for entry in backbones if entry.reason][:1]:
         click.echo(f"missing weights, e.g.: {missing}")
 
 
 @zoo.command()
 @weights_options
 @request_options
+@shard_option
 @json_option
-def plan(settings: Settings, request: Request, skip_failed: bool, as_json: bool) -> None:
+def plan(settings: Settings, request: Request, skip_failed: bool, shard: str | None, as_json: bool) -> None:
     """Shows the cells of a sweep: done, incompatible (why) or to do, and how long they will take. Runs nothing."""
     from lib.benchmark.prepare import prepared
 
-    _show_plan(prepared(request, settings, skip_failed=skip_failed), as_json)
+    _show_plan(prepared(request, settings, skip_failed=skip_failed, shard=shard), as_json)
 
 
 def _show_plan(sweep: PreparedSweep, as_json: bool, **more: Any) -> None:
-    from lib.reporting.benchmark_tables import plan_json, plan_summary, plan_table
+    from lib.reporting.benchmark import plan_json, plan_summary, plan_table
 
     if as_json:
-        echo_json({**plan_json(sweep.plan, sweep.selection.left_out), **more})
-        return
+        return echo_json({**plan_json(sweep.plan, sweep.selection.left_out), **more})
     _warn(sweep.warnings)
     terminal().print(plan_table(sweep.plan))
     click.echo(plan_summary(sweep.plan))
@@ -137,11 +104,15 @@ def _warn(sentences: Iterable[str]) -> None:
     help="90s, 30m, 2h: only as many cells as fit, those with the highest expected gain a second first.",
 )
 @metric_option()
+@shard_option
+@engine_options
 @json_option
 def run(
     settings: Settings,
     request: Request,
     skip_failed: bool,
+    shard: str | None,
+    how: dict[str, Any],
     dry_run: bool,
     budget: str | None,
     metric: Metric | None,
@@ -152,13 +123,13 @@ def run(
     Interrupt it at any time: the same command goes on where it stopped.
     """
     from lib.benchmark.budget import Within, seconds_of
+    from lib.benchmark.engines import Running, run_prepared
     from lib.benchmark.prepare import prepared
-    from lib.benchmark.sweep import run_sweep
-    from lib.reporting.benchmark_tables import plan_summary
+    from lib.reporting.benchmark import plan_summary
     from lib.reporting.watching import watching
 
-    budget_s = seconds_of(budget) if budget else 0.0
-    sweep = prepared(request, settings, skip_failed=skip_failed)
+    running, budget_s = Running(**how, by_results=bool(budget)), seconds_of(budget) if budget else 0.0
+    sweep = prepared(request, settings, skip_failed=skip_failed, shard=shard)
     policy = _Policy(sweep, settings, metric) if budget else None
     if dry_run:
         policy.show(budget_s, as_json) if policy else _show_plan(sweep, as_json)
@@ -167,7 +138,7 @@ def run(
     click.echo(plan_summary(sweep.plan), err=as_json)
     ordering = Within(budget_s, policy.rank) if policy else None
     with watching(terminal(stderr=as_json), functools.partial(click.echo, err=as_json)) as listener:
-        outcome = run_sweep(sweep.plan, sweep.data_sets, settings, listener, ordering)
+        outcome = run_prepared(sweep, settings, listener, ordering, running)
     _warn(outcome.warnings)
     if not as_json:
         _show_summary(outcome.records, metric)
@@ -180,25 +151,30 @@ def run(
         raise click.exceptions.Exit(EXIT_SOME_FAILED)
 
 
+def _pair(cell: Cell) -> Pair:
+    from lib.performance_prediction.boosting.cells import Pair
+
+    return Pair(cell.backbone.name, cell.column)
+
+
 class _Policy:
     """`run --budget`: the policy of `recommend.py --suggest` on the cells of a sweep."""
 
     def __init__(self, sweep: PreparedSweep, settings: Settings, metric: Metric | None) -> None:
-        from lib.benchmark.facts import facts_of
+        from lib.benchmark.sweep import facts_of
         from lib.recommendation.budget_policy import BudgetPolicy
         from lib.records import RecordStore
 
         self.sweep, self.store = sweep, RecordStore(settings.runs_dir)
         known, facts = self.store.read_all(("finished",))[0], self.store.read_facts()[0]
-        facts |= {name: facts_of(one, facts) for (name, _), one in sweep.data_sets.items()}
+        facts |= {name: facts_of(one, facts) for (name, _), one in sweep.selection.by_fingerprint.items()}
         self.policy = BudgetPolicy(known, facts, settings.related_data_sets, metric)
 
     def rank(self, cells: Any, finished: Any) -> Any:
         """Positions of the cells, the one to run first in front."""
-        from lib.performance_prediction.boosting.cells import Pair
         from lib.recommendation.budget_policy import Option
 
-        options = [Option(c.data_set, Pair(c.backbone, c.head), c.seed, c.cost_s) for c in cells]
+        options = [Option(p.cell.data_set, _pair(p.cell), p.cell.seed, p.cost_s) for p in cells]
         return self.policy.order(options, finished)
 
     def show(self, budget_s: float, as_json: bool) -> None:
@@ -213,13 +189,12 @@ class _Policy:
 
     def tell(self, outcome: Sweep, ordering: Within, as_json: bool) -> None:
         """Why it stopped, and what may have been missed."""
-        from lib.performance_prediction.boosting.cells import Pair
         from lib.reporting.budget import budget_json, budget_lines
 
         finished = self.store.read_all(("finished",))[0]
         outlooks = []
         for info in (one.info for one in self.sweep.selection.data_sets):
-            left = [Pair(c.backbone, c.head) for c in outcome.left if c.data_set.name == info.name]
+            left = [_pair(p.cell) for p in outcome.left if p.cell.data_set.name == info.name]
             outlooks.append(self.policy.outlook(info, left, finished))
         told = (outlooks, ordering.spent_s(), ordering.stopped)
         if as_json:
@@ -270,13 +245,7 @@ def _show_board(records: list[RunRecord], data_set: str, **asked: Any) -> None:
 @click.option("--dataset", "data_set", help="Data set of the leaderboard; without it, an overview of all.")
 @epoch_option()
 @metric_option()
-@click.option(
-    "--sort",
-    type=click.Choice(["quality", "parameters", "latency", "training"]),
-    default="quality",
-    show_default=True,
-    help="quality: on the validation parts; the test parts order nothing.",
-)
+@choice_option("--sort", SORT_HELP, "quality", "parameters", "latency", "training")
 @json_option
 def show(settings: Settings, data_set: str | None, as_json: bool, **asked: Any) -> None:
     """The leaderboard of a data set: in the order of validation, with the quality on the test parts and its standard error."""
@@ -292,6 +261,24 @@ def show(settings: Settings, data_set: str | None, as_json: bool, **asked: Any) 
         echo_json(asdict(leaderboard(records, data_set, **asked)))
     else:
         _show_board(records, data_set, **asked)
+
+
+@zoo.command()
+@click.option("--move-to", type=FOLDER, help="Move them into this folder; nothing is deleted.")
+@json_option
+@settings_options
+def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
+    """Lists records, caches and models that are broken, foreign or stale, and what each would need."""
+    from lib.reporting.doctor import examine, move_aside
+
+    findings = examine(settings)
+    if move_to:
+        move_aside(findings, settings, move_to)
+    if as_json:
+        return echo_json([asdict(one) for one in findings])
+    for one in findings:
+        click.echo(f"{one.state}: {one.path}: {one.problem}; {one.needs}")
+    click.echo(f"{len(findings)} unsound" if findings else "everything is sound")
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-GROUND = {"clock", "errors", "frozen", "registry", "config", "command_line", "files"}
+GROUND = {"clock", "errors", "frozen", "registry", "config", "command_line", "files", "yaml_files"}
 MAY_IMPORT = {
     "clock": set(),
     "frozen": set(),
     "errors": set(),
     "registry": {"errors"},
-    "config": {"errors", "frozen"},
+    "config": {"errors", "frozen", "yaml_files"},
+    "yaml_files": {"errors"},
     "files": {"errors"},
     "command_line": {"errors", "config", "files", "records"},
     "records": GROUND - {"command_line"},

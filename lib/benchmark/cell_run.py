@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from lib.benchmark.estimates import needs_features
 from lib.benchmark.folds import TrainedFold, assembled
 from lib.benchmark.listening import Listener
 from lib.benchmark.plan import Cell
@@ -29,6 +28,7 @@ from lib.zoo.latency import NOT_QUIET, image_latency, pair_latency
 RANDOM_WEIGHTS_NOTE = (
     "RANDOM WEIGHTS: the backbone was never trained; its numbers say nothing about the pretrained one"
 )
+NOT_ALONE = "latency not measured: other cells ran on the machine meanwhile"
 LONGEST_REASON = 500
 
 
@@ -40,6 +40,7 @@ class Bench:
     backbone_name: str
     settings: Settings
     measures_latency: bool = True
+    beside_others: bool = False  # whether other cells run on the machine meanwhile
     opened: Backbone | None = None
     computed: Embeddings | None = None
 
@@ -77,6 +78,11 @@ def incompatible_record(cell: Cell, reason: str, where: Environment) -> RunRecor
     return _record(cell, where, head_parameters=0, status="incompatible", reason=reason)
 
 
+def lost_record(cell: Cell, reason: str, where: Environment) -> RunRecord:
+    """The failed record of a cell whose worker never came back with one."""
+    return _record(cell, where, head_parameters=0, status="failed", reason=reason)
+
+
 def _record(cell: Cell, where: Environment, head_parameters: int, **values: Any) -> RunRecord:
     notes = values.pop("notes", ())
     if cell.backbone.weights_origin == "random":
@@ -96,7 +102,7 @@ def _record(cell: Cell, where: Environment, head_parameters: int, **values: Any)
 
 def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener) -> dict[str, Any]:
     embeddings = None
-    if needs_features(cell.head, cell.data_set, cell.recipe):
+    if cell.needs_features:
         embeddings = bench.embeddings(lambda done, total: listener.features_progress(cell, done, total))
     job = TrainingJob(
         data_set=bench.data_set,
@@ -109,25 +115,24 @@ def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener)
     )
     folds, halvings = _train_folds(cell, job, listener)
     results = [one.result for one in folds]
-    timing = Timing(
-        features_s=embeddings.seconds if embeddings else 0.0,
-        features_images=embeddings.n_images if embeddings else 0,
-        training_s=sum(result.training_s for result in results),
-        evaluation_s=sum(result.evaluation_s for result in results),
+    features = (
+        {"features_s": embeddings.seconds, "features_images": embeddings.n_images} if embeddings else {}
     )
-    timed = bench.measures_latency and results[0].predict is not None
+    training = {name: sum(getattr(one, name) for one in results) for name in ("training_s", "evaluation_s")}
+    timed = bench.measures_latency and not bench.beside_others and results[0].predict is not None
     latency = _latency(cell, bench, results[0].predict) if timed else None
     notes = (
         *(embeddings.notes if embeddings else ()),
         *halvings,
         *(n for result in results for n in result.notes),
         *((NOT_QUIET,) if timed and latency is None else ()),
+        *((NOT_ALONE,) if bench.beside_others else ()),
     )
     return {
         "status": "finished",
         "head_parameters": results[0].parameters,
         **assembled(folds),
-        "timing": timing,
+        "timing": Timing(**features, **training),
         "latency": latency,
         "notes": tuple(dict.fromkeys(notes)),
     }

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from lib.datasets import DataSet
+from lib.datasets.base import PARTS
 from lib.records import EpochEntry, FinalMetrics, FoldResult, GridPoint
 from lib.zoo.heads import TrainingResult
-from lib.zoo.metrics import per_class_metrics
-from lib.zoo.standard_errors import combined_standard_error
+from lib.zoo.metrics import combined_standard_error, per_class_metrics
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,13 @@ def assembled(folds: Sequence[TrainedFold]) -> dict[str, Any]:
 
 
 def _fold_result(one: TrainedFold) -> FoldResult:
-    result = one.result
-    n_train, n_validation, n_test = (len(one.data_set.indices(p)) for p in ("train", "validation", "test"))
     return FoldResult(
         fold=one.fold,
-        n_train=n_train,
-        n_validation=n_validation,
-        n_test=n_test,
-        validation=result.validation,
-        test=result.final.metrics,
-        chosen=result.chosen,
-        batch_size=result.batch_size,
+        **{f"n_{part}": len(one.data_set.indices(part)) for part in PARTS},
+        validation=one.result.validation,
+        test=one.result.final.metrics,
+        chosen=one.result.chosen,
+        batch_size=one.result.batch_size,
     )
 
 
@@ -68,15 +64,9 @@ def mean_epochs(curves: Sequence[tuple[EpochEntry, ...]]) -> tuple[EpochEntry, .
 
 
 def _mean_entry(entries: Sequence[EpochEntry], epoch: int) -> EpochEntry:
-    scalars = means(
-        [e.model_dump(include={"train_loss", "learning_rate"}, exclude_none=True) for e in entries]
-    )
-    return EpochEntry(
-        epoch=epoch,
-        validation=means([e.validation for e in entries]),
-        test=means([e.test for e in entries]),
-        **scalars,
-    )
+    scalars = [e.model_dump(include={"train_loss", "learning_rate"}, exclude_none=True) for e in entries]
+    parts = {part: means([getattr(e, part) for e in entries]) for part in ("validation", "test")}
+    return EpochEntry(epoch=epoch, **means(scalars), **parts)
 
 
 def _final(finals: Sequence[FinalMetrics], data_set: DataSet) -> FinalMetrics:
@@ -105,9 +95,8 @@ def mean_grid(grids: Sequence[tuple[GridPoint, ...]]) -> tuple[GridPoint, ...]:
     found: dict[str, list[GridPoint]] = {}
     for point in (point for grid in grids for point in grid):
         found.setdefault(json.dumps(point.settings, sort_keys=True), []).append(point)
-    return tuple(_mean_point(points) for points in found.values())
-
-
-def _mean_point(points: Sequence[GridPoint]) -> GridPoint:
-    measured = [point.validation for point in points if point.validation is not None]
-    return GridPoint(settings=points[0].settings, validation=fmean(measured) if measured else None)
+    return tuple(
+        GridPoint(settings=points[0].settings, validation=fmean(known) if known else None)
+        for points in found.values()
+        for known in [[point.validation for point in points if point.validation is not None]]
+    )

@@ -29,3 +29,6 @@ class Listener:
 
     def cell_skipped(self, cell: Cell) -> None:
         """A cell to run was finished by another process meanwhile."""
+
+    def told(self, sentence: str) -> None:
+        """Something about the whole sweep that whoever watches should know."""

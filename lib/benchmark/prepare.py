@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lib.benchmark.cells import cells_of
-from lib.benchmark.estimates import Estimates
-from lib.benchmark.plan import Cell, Plan, plan_cells
+from lib.benchmark.groups import Shard, shard_of
+from lib.benchmark.plan import Cell, Estimates, Plan, plan_cells
 from lib.benchmark.selection import Request, Selection, select
 from lib.benchmark.sweep import find_record
 from lib.config import Settings
-from lib.datasets import DataSet
 from lib.features.embeddings import are_cached
-from lib.records import RecordStore
+from lib.records import DataSetInfo, RecordStore
 from lib.records.costs import Rates
 from lib.zoo.backbones import open_backbone
 from lib.zoo.devices import choose_device, choose_precision, device_name, set_threads
+from lib.zoo.recipes import recipe_for
+
+DEAR_FOLDS = 2
 
 
 @dataclass(frozen=True)
@@ -27,28 +28,24 @@ class PreparedSweep:
     plan: Plan
 
     @property
-    def data_sets(self) -> Mapping[tuple[str, str], DataSet]:
-        """(name, fingerprint) → data set."""
-        return {(one.info.name, one.info.fingerprint): one.data_set for one in self.selection.data_sets}
-
-    @property
     def warnings(self) -> tuple[str, ...]:
         """What whoever runs this must know first: what was left out, which weights are random, which sets procedural."""
         random = [info.name for info in self.selection.backbones if info.weights_origin == "random"]
         made = [one.info.name for one in self.selection.data_sets if one.info.procedural]
+        means_nothing = "The numbers exercise the code and mean nothing else"
         return (
             *(f"left out: {sentence}" for sentence in self.selection.left_out),
-            *([_random_sentence(random)] if random else []),
+            *([f"RANDOM WEIGHTS, never trained: {', '.join(random)}. {means_nothing}"] if random else []),
             *([f"{', '.join(made)}: procedural images, not photographs"] if made else []),
         )
 
 
-def _random_sentence(names: list[str]) -> str:
-    return f"RANDOM WEIGHTS, never trained: {', '.join(names)}. The numbers exercise the code and mean nothing else"
-
-
-def prepared(request: Request, settings: Settings, *, skip_failed: bool = False) -> PreparedSweep:
-    """Looks up names, loads data sets, reads the records; raises CvAutomlError that lists every wrong name at once."""
+def prepared(
+    request: Request, settings: Settings, *, skip_failed: bool = False, shard: str | None = None
+) -> PreparedSweep:
+    """Looks up names, loads data sets, reads the records. `shard`: `i/n` for a part of it. Raises CvAutomlError that lists every
+    wrong name at once."""
+    part = Shard.parsed(shard) if shard else None
     selection = select(request, settings)
     device = choose_device(settings.device)
     threads = set_threads(settings.threads)
@@ -61,20 +58,39 @@ def prepared(request: Request, settings: Settings, *, skip_failed: bool = False)
         skip_failed=skip_failed,
         cached=_cached_features(selection, settings),
     )
-    return PreparedSweep(selection, plan)
+    return PreparedSweep(selection, shard_of(plan, part) if part else plan)
+
+
+def cells_of(selection: Selection, settings: Settings, precision: str) -> Iterator[Cell]:
+    """Data set by data set, backbone by backbone, head by head, seed by seed, so that the features of a data set and a backbone
+    are needed once, in a row. `precision`: what the device computes in."""
+    request = selection.request
+    for info in (one.info for one in selection.data_sets):
+        for backbone in selection.backbones:
+            for head in selection.heads(info):
+                own = "fp32" if backbone.family == "handcrafted" else precision
+                recipe = recipe_for(
+                    head, info.task, settings, precision=own, epochs=request.epochs, finetune=request.finetune
+                )
+                recipe = recipe.model_copy(update={"folds": folds_of(request, info)})
+                for seed in dict.fromkeys(request.seeds):
+                    yield Cell(info, backbone, head, recipe, seed)
+
+
+def folds_of(request: Request, info: DataSetInfo) -> tuple[int, ...]:
+    """The folds to run: as many as were asked for; else all, and of dear cells (fine-tuning, masks) the first two."""
+    dear = request.finetune or info.task == "segmentation"
+    return tuple(range(min(request.folds or (DEAR_FOLDS if dear else info.n_folds), info.n_folds)))
 
 
 def _cached_features(selection: Selection, settings: Settings) -> Callable[[Cell], bool]:
     """Whether a cell's features are there; weights that would have to be fetched first have none here."""
-    data_sets = {(one.info.name, one.info.fingerprint): one.data_set for one in selection.data_sets}
-    opened = {
-        info.name: open_backbone(info.name, settings)
-        for info in selection.backbones
-        if info.weights_origin != "hub"
-    }
+    at_hand = (info.name for info in selection.backbones if info.weights_origin != "hub")
+    opened = {name: open_backbone(name, settings) for name in at_hand}
 
     def cached(cell: Cell) -> bool:
         backbone = opened.get(cell.backbone.name)
-        return backbone is not None and are_cached(data_sets[cell.group[:2]], backbone, settings)
+        data_set = selection.by_fingerprint[cell.group[:2]]
+        return backbone is not None and are_cached(data_set, backbone, settings)
 
     return cached

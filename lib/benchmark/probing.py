@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lib.benchmark.cell_run import Bench, run_cell
-from lib.benchmark.cells import cells_of
 from lib.benchmark.listening import Listener
 from lib.benchmark.plan import Cell
+from lib.benchmark.prepare import cells_of
 from lib.benchmark.selection import ChosenDataSet, Request, Selection
 from lib.config import Settings
 from lib.datasets import DataSet
@@ -45,17 +45,12 @@ def probe(
     most_images: int = MOST_IMAGES,
     on_images: OnImages | None = None,
 ) -> Probed:
-    """Runs these cells over the folds of a sample of at most `most_images` images; measures no latency, writes no record.
-
-    A backbone without pretrained weights is left out with a warning: random weights would tell nothing. `on_images(backbone,
-    done, total)` is called while images are embedded.
-    """
+    """Runs these cells over the folds of a sample of at most `most_images` images; measures no latency, writes no record. A
+    backbone without pretrained weights is left out with a warning: random weights would tell nothing. `on_images(backbone,
+    done, total)` is called while images are embedded."""
     if data_set.labels is None:
-        return Probed(
-            warnings=(
-                f"{data_set.name} was not probed: that needs one label an image; of masks, probe @defect",
-            )
-        )
+        why = "that needs one label an image; of masks, probe @defect"
+        return Probed(warnings=(f"{data_set.name} was not probed: {why}",))
     chosen = sample(data_set, most_images)
     part = restricted(data_set, chosen)
     records, warnings = [], []
@@ -71,20 +66,16 @@ def probe(
             if record and record.status == "finished":
                 records.append(record)
             else:
-                warnings.append(
-                    f"{data_set.name} was not probed with {name} × {cell.head}: {reason or (record and record.reason)}"
-                )
+                told = reason or (record and record.reason)
+                warnings.append(f"{data_set.name} was not probed with {name} × {cell.head}: {told}")
     return Probed(tuple(records), tuple(warnings))
 
 
 def sample(data_set: DataSet, most_images: int) -> npt.NDArray[np.int64]:
     """Positions, sorted, of at most `most_images` images that some fold uses: the same ones each time, classes in proportion.
-
-    The folds keep what belongs together on one side, so that any sample of them does too.
-    """
+    The folds keep what belongs together on one side, so that any sample of them does too."""
     assert data_set.labels is not None
-    used = np.flatnonzero((np.stack(data_set.divisions("folds")) != "unused").any(axis=0))
-    shuffled = np.random.default_rng(0).permutation(used)
+    shuffled = np.random.default_rng(0).permutation(data_set.used)
     labels = data_set.labels[shuffled]
     place = np.zeros(len(shuffled))
     for label in np.unique(labels):
@@ -97,14 +88,15 @@ def restricted(data_set: DataSet, chosen: npt.NDArray[np.int64]) -> DataSet:
     """The chosen files alone, each in the part and folds it was in."""
     if len(chosen) == len(data_set):
         return data_set
-    per_file = {
-        name: array[chosen]
-        for name in ("parts", "labels", "hashes", "sizes", "mask_areas")
-        if (array := getattr(data_set, name)) is not None
-    }
-    files = tuple(data_set.files[i] for i in chosen)
-    folds = tuple(parts[chosen] for parts in data_set.folds)
-    return replace(data_set, files=files, folds=folds, read_mask=None, **per_file)
+    names = ("parts", "labels", "hashes", "sizes", "mask_areas")
+    arrays = {name: array for name in names if (array := getattr(data_set, name)) is not None}
+    return replace(
+        data_set,
+        files=tuple(data_set.files[i] for i in chosen),
+        folds=tuple(parts[chosen] for parts in data_set.folds),
+        read_mask=None,
+        **{name: array[chosen] for name, array in arrays.items()},
+    )
 
 
 def _bench(

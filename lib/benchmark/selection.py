@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from lib.config import Settings
@@ -51,93 +51,79 @@ class Selection:
     backbones: tuple[BackboneInfo, ...]
     left_out: tuple[str, ...] = ()
 
+    @property
+    def by_fingerprint(self) -> dict[tuple[str, str], DataSet]:
+        """(name, fingerprint) → data set."""
+        return {(one.info.name, one.info.fingerprint): one.data_set for one in self.data_sets}
+
     def heads(self, info: DataSetInfo) -> list[str]:
         """The heads asked for; with `all`, those that fit the data set's task."""
-        wanted = list(self.request.heads)
-        if ALL not in wanted:
-            return wanted
-        return unique([*(h for h in wanted if h != ALL), *heads_for(info.task, self.request.finetune)])
+        wanted = [head for head in self.request.heads if head != ALL]
+        fitting = heads_for(info.task, self.request.finetune) if ALL in self.request.heads else []
+        return list(dict.fromkeys([*wanted, *fitting]))
 
 
-def unique(names: Iterable[str]) -> list[str]:
-    """Each name once, in the order of first mention."""
-    return list(dict.fromkeys(names))
+@dataclass
+class _LookUp:
+    """Names → what they stand for. What cannot be used is a problem where it was named, and left out where `all` found it."""
+
+    problems: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def find(
+        self, kind: str, given: Sequence[str], every: Callable[[], list[str]], load: Callable[[str], T]
+    ) -> list[T]:
+        found, named = [], [name for name in given if name != ALL]
+        for name in dict.fromkeys([*named, *(every() if ALL in given else [])]):
+            try:
+                found.append(load(name))
+            except CvAutomlError as error:
+                (self.problems if name in named else self.left_out).append(str(error))
+        if not found and not self.problems:
+            raise CvAutomlError("; ".join([f"there is no {kind}", *self.left_out]))
+        return found
+
+    def data_sets(self, given: Sequence[str], settings: Settings) -> list[DataSet]:
+        loaded = self.find(
+            f"data set to run on in {settings.datasets_dir}",
+            given,
+            lambda: folders_of(settings),
+            lambda spec: load_data_set(spec, settings),
+        )
+        # A set may have been given by name and by path.
+        return list({(one.name, one.fingerprint): one for one in loaded}.values())
+
+    def refuse(self) -> None:
+        if self.problems:
+            raise CvAutomlError("\n       ".join(self.problems))
 
 
 def select(request: Request, settings: Settings) -> Selection:
-    """Loads the data sets and looks up the backbones of a request.
-
-    Raises CvAutomlError that lists every unknown name and every unreadable data set, one a line. What `all` finds and
-    cannot use (a broken folder, a network without weights on this machine) is left out with a sentence instead.
-    """
-    left_out: list[str] = []
-    problems = _wrong_heads(request.heads)
-    data_sets = _data_sets(request.data_sets, settings, problems, left_out)
-    backbones = _backbones(request, settings, problems, left_out)
-    if problems:
-        raise CvAutomlError("\n       ".join(problems))
-    if not data_sets:
-        raise CvAutomlError(_nothing("data set", settings, left_out))
-    if not backbones:
-        raise CvAutomlError(_nothing("backbone", settings, left_out))
-    chosen = tuple(ChosenDataSet(one, one.info(request.split)) for one in data_sets)
-    return Selection(request, chosen, tuple(backbones), tuple(left_out))
-
-
-def find_data_sets(given: tuple[str, ...], settings: Settings) -> tuple[list[DataSet], tuple[str, ...]]:
-    """The data sets of a request alone, each once, and a sentence for each that `all` could not take; raises as `select` does."""
-    problems: list[str] = []
-    left_out: list[str] = []
-    found = _data_sets(given, settings, problems, left_out)
-    if problems:
-        raise CvAutomlError("\n       ".join(problems))
-    if not found:
-        raise CvAutomlError(_nothing("data set", settings, left_out))
-    return found, tuple(left_out)
-
-
-def _data_sets(
-    given: tuple[str, ...], settings: Settings, problems: list[str], left_out: list[str]
-) -> list[DataSet]:
-    names, named = _wanted(given, lambda: folders_of(settings))
-    loaded = _collected(names, named, lambda spec: load_data_set(spec, settings), problems, left_out)
-    # A set may have been given by name and by path.
-    return list({(one.name, one.fingerprint): one for one in loaded}.values())
-
-
-def _wanted(given: Sequence[str], everything: Callable[[], list[str]]) -> tuple[list[str], set[str]]:
-    """The names to look up, and those of them that were named and not just swept in by `all`."""
-    named = [name for name in given if name != ALL]
-    return unique([*named, *(everything() if ALL in given else [])]), set(named)
-
-
-def _collected(
-    names: list[str],
-    named: set[str],
-    look_up: Callable[[str], T],
-    problems: list[str],
-    left_out: list[str],
-) -> list[T]:
-    found = []
-    for name in names:
-        try:
-            found.append(look_up(name))
-        except CvAutomlError as error:
-            (problems if name in named else left_out).append(str(error))
-    return found
-
-
-def _backbones(
-    request: Request, settings: Settings, problems: list[str], left_out: list[str]
-) -> list[BackboneInfo]:
+    """Loads the data sets and looks up the backbones of a request. Raises CvAutomlError that lists every unknown name and every
+    unreadable data set, one a line. What `all` finds and cannot use (a broken folder, a network without weights on this
+    machine) is left out with a sentence instead."""
     from lib.zoo.backbones import backbone_names, describe_backbone
 
-    names, named = _wanted(request.backbones, backbone_names)
-    return _collected(names, named, lambda name: describe_backbone(name, settings), problems, left_out)
+    wrong = (name for name in request.heads if name != ALL and name not in HEADS)
+    look_up = _LookUp([unknown_name("head", name, HEADS.names()) for name in wrong])
+    data_sets = look_up.data_sets(request.data_sets, settings)
+    backbones = look_up.find(
+        "backbone to run on",
+        request.backbones,
+        backbone_names,
+        lambda name: describe_backbone(name, settings),
+    )
+    look_up.refuse()
+    chosen = tuple(ChosenDataSet(one, one.info(request.split)) for one in data_sets)
+    return Selection(request, chosen, tuple(backbones), tuple(look_up.left_out))
 
 
-def _wrong_heads(names: Iterable[str]) -> list[str]:
-    return [unknown_name("head", name, HEADS.names()) for name in names if name != ALL and name not in HEADS]
+def find_data_sets(given: tuple[str, ...], settings: Settings) -> tuple[list[DataSet], list[str]]:
+    """The data sets of a request alone, each once, and a sentence for each that `all` could not take; raises as `select` does."""
+    look_up = _LookUp()
+    found = look_up.data_sets(given, settings)
+    look_up.refuse()
+    return found, look_up.left_out
 
 
 def folders_of(settings: Settings) -> list[str]:
@@ -146,8 +132,3 @@ def folders_of(settings: Settings) -> list[str]:
         return []
     folders = (path for path in settings.datasets_dir.iterdir() if path.is_dir())
     return [str(path) for path in sorted(folders) if not path.name.startswith(".")]
-
-
-def _nothing(kind: str, settings: Settings, left_out: list[str]) -> str:
-    where = f" in {settings.datasets_dir}" if kind == "data set" else ""
-    return "; ".join([f"there is no {kind} to run on{where}", *left_out])

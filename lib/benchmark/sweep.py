@@ -2,72 +2,35 @@
 
 An ordering is anything with `next(remaining, finished)`: it is asked before every cell with the cells that are left, each at
 its price of now, and the finished records of the sweep's data sets, and gives one of `remaining`, or None to stop.
-`PlanOrder` takes them as they stand; `lib.benchmark.budget.Within` asks a policy and stops when time is up.
+Without one the plan's order stands; `lib.benchmark.budget.Within` asks a policy and stops when time is up.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from lib.benchmark.cell_run import Bench, incompatible_record, run_cell
-from lib.benchmark.facts import write_facts
 from lib.benchmark.listening import Listener
 from lib.benchmark.plan import Cell, Plan, PlannedCell
 from lib.config import Settings
 from lib.datasets import DataSet
 from lib.errors import CvAutomlError
-from lib.records import DataSetInfo, RecordStore, RunRecord
-from lib.records.schema import column_of
+from lib.features.meta import META_FEATURES_VERSION, data_set_facts
+from lib.records import DataSetFacts, RecordStore, RunRecord
 from lib.zoo.devices import choose_device, environment
 
 OPEN_BENCHES = 2
 
 
-@dataclass(frozen=True)
-class PricedCell:
-    """A cell to run and the seconds it is expected to take, features included where they are not at hand."""
-
-    cell: Cell
-    cost_s: float
-
-    @property
-    def data_set(self) -> DataSetInfo:
-        """The data set under its way of dividing it."""
-        return self.cell.data_set
-
-    @property
-    def backbone(self) -> str:
-        """The backbone's name."""
-        return self.cell.backbone.name
-
-    @property
-    def head(self) -> str:
-        """The head's name, `linear (fine-tuned)` where the backbone is trained too."""
-        return column_of(self.cell.head, self.cell.recipe.finetune)
-
-    @property
-    def seed(self) -> int:
-        """The seed."""
-        return self.cell.seed
-
-
 class Ordering(Protocol):
     """Which cell runs next."""
 
-    def next(self, remaining: Sequence[PricedCell], finished: Sequence[RunRecord]) -> PricedCell | None:
+    def next(self, remaining: Sequence[PlannedCell], finished: Sequence[RunRecord]) -> PlannedCell | None:
         """One of `remaining` (never empty), or None: no further cell is to be started."""
-
-
-class PlanOrder:
-    """The cells in the order of the plan, until none is left."""
-
-    def next(self, remaining: Sequence[PricedCell], finished: Sequence[RunRecord]) -> PricedCell | None:
-        """The first."""
-        return remaining[0]
 
 
 @dataclass(frozen=True)
@@ -76,42 +39,30 @@ class Sweep:
 
     records: tuple[RunRecord, ...]
     warnings: tuple[str, ...] = ()
-    left: tuple[PricedCell, ...] = ()
+    left: tuple[PlannedCell, ...] = ()
 
     def count(self, status: str) -> int:
         """How many of the written records have a status."""
         return sum(record.status == status for record in self.records)
 
 
-@dataclass
 class Remaining:
-    """The cells that are left, and what they cost: features only until a cell of their group has run."""
+    """The cells of a plan that are left to run, each at its price of now: features only until a cell of their group has run."""
 
-    cells: list[PlannedCell]
-    features_s: dict[tuple[str, str, str], float]
+    def __init__(self, plan: Plan) -> None:
+        self.cells = [
+            replace(one, features_s=plan.features_s.get(one.cell.group, 0.0) * one.cell.needs_features)
+            for one in plan.cells
+            if one.to_run
+        ]
 
-    @classmethod
-    def of(cls, plan: Plan) -> Remaining:
-        """What the plan left to run."""
-        return cls([planned for planned in plan.cells if planned.to_run], dict(plan.features_s))
-
-    def priced(self) -> list[PricedCell]:
-        """The cells that are left, at their price of now."""
-        return [self.price(planned) for planned in self.cells]
-
-    def price(self, planned: PlannedCell) -> PricedCell:
-        """One of the cells that are left, at its price of now."""
-        features_s = self.features_s.get(planned.cell.group, 0.0) if planned.needs_features else 0.0
-        return PricedCell(planned.cell, planned.estimated_s + features_s)
-
-    def take(self, cell: Cell) -> PricedCell:
-        """A cell at its price of now, which is left no longer."""
-        planned = next(planned for planned in self.cells if planned.cell is cell)
-        priced = self.price(planned)
-        self.cells.remove(planned)
-        if planned.needs_features:
-            self.features_s.pop(cell.group, None)
-        return priced
+    def take(self, taken: PlannedCell) -> None:
+        """A cell is left no longer, and what it has paid for is paid."""
+        self.cells = [
+            replace(one, features_s=0.0) if taken.features_s and one.cell.group == taken.cell.group else one
+            for one in self.cells
+            if one.cell is not taken.cell
+        ]
 
 
 def run_sweep(
@@ -121,20 +72,22 @@ def run_sweep(
     listener: Listener | None = None,
     ordering: Ordering | None = None,
 ) -> Sweep:
-    """Runs what the plan left to run, in the order of `ordering`. `data_sets`: (name, fingerprint) → data set.
-
-    Raises CvAutomlError where records cannot be written. An interruption loses the running cell alone; done cells cost
-    nothing when the command is repeated.
-    """
-    listener, ordering = listener or Listener(), ordering or PlanOrder()
+    """Runs what the plan left to run, in the order of `ordering`. `data_sets`: (name, fingerprint) → data set. Raises
+    CvAutomlError where records cannot be written. An interruption loses the running cell alone; done cells cost nothing when
+    the command is repeated."""
+    listener = listener or Listener()
     require_writable(settings.runs_dir)
-    desk = _Desk(data_sets, settings, RecordStore(settings.runs_dir))
+    desk = Desk(data_sets, settings, RecordStore(settings.runs_dir))
     written = [*desk.write_incompatible(plan)]
-    finished = [planned.record for planned in plan.cells if planned.state == "done" and planned.record]
-    remaining = Remaining.of(plan)
+    finished = [planned.record for planned in plan.cells if planned.record]
+    remaining = Remaining(plan)
     listener.sweep_starts(plan)
-    while remaining.cells and (chosen := ordering.next(remaining.priced(), finished)):
-        cell = remaining.take(chosen.cell).cell
+    while remaining.cells:
+        chosen = ordering.next(remaining.cells, finished) if ordering else remaining.cells[0]
+        if chosen is None:
+            break
+        remaining.take(chosen)
+        cell = chosen.cell
         # Another sweep on the same folder may have been here since the plan was made.
         record = find_record(desk.store, cell)
         if record and record.status == "finished":
@@ -143,11 +96,11 @@ def run_sweep(
             record = desk.run(cell, listener)
             written.append(record)
         finished += [record] if record.status == "finished" else []
-    return Sweep(tuple(written), tuple(dict.fromkeys(desk.warnings)), tuple(remaining.priced()))
+    return Sweep(tuple(written), tuple(dict.fromkeys(desk.warnings)), tuple(remaining.cells))
 
 
 @dataclass
-class _Desk:
+class Desk:
     """Runs single cells; the last pairs of data set and backbone stay open, for an order may jump between them."""
 
     data_sets: Mapping[tuple[str, str], DataSet]
@@ -158,9 +111,10 @@ class _Desk:
     with_facts: set[tuple[str, str]] = field(default_factory=set)
 
     def run(self, cell: Cell, listener: Listener) -> RunRecord:
+        """Runs one cell here and writes its record."""
         listener.cell_starts(cell)
         record = run_cell(cell, self._bench(cell), listener)
-        _save(self.store, record)
+        save_record(self.store, record)
         listener.cell_ends(cell, record)
         return record
 
@@ -170,19 +124,46 @@ class _Desk:
         self.benches[group] = bench
         while len(self.benches) > OPEN_BENCHES:
             del self.benches[next(iter(self.benches))]
-        if group[:2] not in self.with_facts:
-            self.with_facts.add(group[:2])
-            self.warnings += write_facts(bench.data_set, self.store)
+        self.know(group[:2])
         return bench
 
+    def know(self, data_set: tuple[str, str]) -> None:
+        """Writes the facts of a data set (name, fingerprint) once a sweep, when its first cell is at hand."""
+        if data_set not in self.with_facts:
+            self.with_facts.add(data_set)
+            self.warnings += write_facts(self.data_sets[data_set], self.store)
+
     def write_incompatible(self, plan: Plan) -> Iterator[RunRecord]:
+        """Writes and gives the records of cells that cannot work, where there are none yet."""
         where = None
         for planned in plan.cells:
             if planned.state == "incompatible" and find_record(self.store, planned.cell) is None:
                 where = where or environment(choose_device(self.settings.device))
                 record = incompatible_record(planned.cell, planned.reason or "incompatible", where)
-                _save(self.store, record)
+                save_record(self.store, record)
                 yield record
+
+
+def facts_of(data_set: DataSet, known: Mapping[str, DataSetFacts]) -> DataSetFacts:
+    """The known facts of a data set while they tell of these images, labels and folds, and of what is measured today; else new
+    ones. Raises DataSetError naming an unreadable image."""
+    facts = known.get(data_set.name)
+    now = (data_set.fingerprint, data_set.info().split_hash, META_FEATURES_VERSION)
+    if facts and (facts.fingerprint, facts.split_hash, facts.meta_features_version) == now:
+        return facts
+    return data_set_facts(data_set)
+
+
+def write_facts(data_set: DataSet, store: RecordStore) -> list[str]:
+    """Writes the facts where those beside the runs are stale; what is wrong with the images is a sentence, no reason not to train."""
+    known = store.read_facts()[0]
+    try:
+        facts = facts_of(data_set, known)
+    except CvAutomlError as error:
+        return [f"{data_set.name}: meta-features were not written: {error}"]
+    if facts is not known.get(data_set.name):
+        store.write_facts(facts)
+    return []
 
 
 def find_record(store: RecordStore, cell: Cell) -> RunRecord | None:
@@ -190,7 +171,7 @@ def find_record(store: RecordStore, cell: Cell) -> RunRecord | None:
     return store.find(cell.data_set.name, cell.backbone.name, cell.head, cell.seed, cell.key)
 
 
-def _save(store: RecordStore, record: RunRecord) -> None:
+def save_record(store: RecordStore, record: RunRecord) -> None:
     """Writes a record; raises CvAutomlError with the ways out where there is no room or no right to."""
     try:
         store.write(record)
@@ -207,6 +188,5 @@ def require_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise CvAutomlError(
-            f"cannot write records into {folder}: {error.strerror or error}; choose another folder with --runs"
-        ) from error
+        advice = f"{error.strerror or error}; choose another folder with --runs"
+        raise CvAutomlError(f"cannot write records into {folder}: {advice}") from error

@@ -41,41 +41,35 @@ def components(masks: npt.NDArray[np.bool_]) -> list[Component]:
         labelled, n = ndimage.label(masks[k], structure=np.ones((3, 3), dtype=int))
         areas = np.bincount(labelled.reshape(-1), minlength=n + 1)[1:]
         for box, area in zip(ndimage.find_objects(labelled), areas, strict=True):
-            rows, columns = box
-            x, y, width, height = (
-                columns.start,
-                rows.start,
-                columns.stop - columns.start,
-                rows.stop - rows.start,
-            )
-            found.append(Component(int(k), x, y, width, height, int(area)))
+            (y, bottom), (x, right) = ((side.start, side.stop) for side in box)
+            found.append(Component(int(k), x, y, right - x, bottom - y, int(area)))
     return sorted(found, key=lambda c: (c.class_index, c.y, c.x, c.height, c.width, c.area))
 
 
 def annotate(data_set: DataSet) -> dict[str, Any]:
-    """COCO's `info`, `categories`, `images`, `annotations`; ids from 1 in the order of the files.
-
-    A category id is the class's index in the masks (the background is 0 and has no entry); a box is [x, y, width,
-    height] in pixels from the upper left corner. Raises DataSetError for a set without masks.
-    """
+    """COCO's `info`, `categories`, `images`, `annotations`; ids from 1 in the order of the files. A category id is the class's
+    index in the masks (the background is 0 and has no entry); a box is [x, y, width, height] in pixels from the upper left
+    corner. Raises DataSetError for a set without masks."""
     if data_set.read_mask is None:
         raise DataSetError(f"{data_set.name}: has no masks to take boxes from (task {data_set.task})")
-    images, annotations = [], []
+    description, name = data_set.card.description, data_set.name
+    info = {"description": description, "data_set": name, "split_hash": data_set.split_hash}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for i, file in enumerate(data_set.files):
         masks = data_set.read_mask(i)
         _, height, width = masks.shape
         part = str(data_set.parts[i])
         images.append({"id": i + 1, "file_name": file, "height": height, "width": width, "split": part})
-        annotations += [_entry(i + 1, component) for component in components(masks)]
+        for one in components(masks):
+            place = {"id": len(annotations) + 1, "image_id": i + 1, "category_id": one.class_index + 1}
+            box = [one.x, one.y, one.width, one.height]
+            annotations.append({**place, "bbox": box, "area": one.area, "iscrowd": 0})
     return {
-        "info": {
-            "description": data_set.card.description,
-            "data_set": data_set.name,
-            "split_hash": data_set.split_hash,
-        },
+        "info": info,
         "categories": [{"id": k + 1, "name": name} for k, name in enumerate(data_set.classes)],
         "images": images,
-        "annotations": [{"id": i + 1, **entry} for i, entry in enumerate(annotations)],
+        "annotations": annotations,
     }
 
 
@@ -89,16 +83,6 @@ def write_annotations(data_set: DataSet, file: Path) -> int:
             f"{file}: cannot be written: {error.strerror}; name another file with --to"
         ) from error
     return len(document["annotations"])
-
-
-def _entry(image_id: int, component: Component) -> dict[str, Any]:
-    return {
-        "image_id": image_id,
-        "category_id": component.class_index + 1,
-        "bbox": [component.x, component.y, component.width, component.height],
-        "area": component.area,
-        "iscrowd": 0,
-    }
 
 
 def _lines(document: dict[str, Any]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from lib.datasets.splits import split_hash
 from lib.records.schema import DataSetInfo, Split, Task
 
 Part = Literal["train", "validation", "test", "unused"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
 class Card(BaseModel):
@@ -81,10 +82,8 @@ class DataSet:
         return np.flatnonzero(self.parts == part)
 
     def divisions(self, split: Split) -> tuple[npt.NDArray[np.str_], ...]:
-        """The parts (n,) of each fold: of the cross-validation, or the set's own split as the only one.
-
-        Images without labels, and one fold of another set, have their parts only.
-        """
+        """The parts (n,) of each fold: of the cross-validation, or the set's own split as the only one. Images without labels,
+        and one fold of another set, have their parts only."""
         return self.folds if split == "folds" and self.folds else (self.parts,)
 
     def fold(self, split: Split, index: int) -> DataSet:
@@ -112,24 +111,20 @@ class DataSet:
     def info(self, split: Split = "folds") -> DataSetInfo:
         """The part of a run record that describes this set under one way of dividing it."""
         divisions = self.divisions(split)
-        train, validation, test = (
-            (np.stack(divisions) == part).sum(axis=1) for part in ("train", "validation", "test")
-        )
+        train, validation, test = ((np.stack(divisions) == part).sum(axis=1) for part in PARTS)
         return DataSetInfo(
-            name=self.name,
+            **{
+                name: getattr(self, name)
+                for name in ("name", "task", "fingerprint", "classes", "parent", "derivation")
+            },
             domain=self.card.domain,
-            task=self.task,
-            fingerprint=self.fingerprint,
             split=split,
             n_folds=len(divisions),
             split_hash=split_hash(self.files, divisions),
-            classes=self.classes,
             n_images=int((np.stack(divisions) != "unused").any(axis=0).sum()),
             n_train=round(float(train.mean())),
             n_validation=round(float(validation.mean())),
             n_test=int(test.sum()),
             class_counts=self.class_counts(),
             procedural=self.card.procedural,
-            parent=self.parent,
-            derivation=self.derivation,
         )

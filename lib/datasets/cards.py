@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,33 +12,36 @@ import yaml
 from pydantic import ValidationError
 
 from lib.datasets.base import Card
-from lib.datasets.layouts import LAYOUTS, recognise
-from lib.errors import DataSetError
+from lib.datasets.groups import named_groups
+from lib.datasets.layouts import LAYOUTS, MOST_MASK_CLASSES, recognise
+from lib.errors import DataSetError, printable
 from lib.files import write_atomically
 from lib.registry import unknown_name
+from lib.yaml_files import read_yaml
 
 CARD_FILE = "dataset.yaml"
 BACKGROUND = "background"
+_LONGEST_NAME_BYTES = 200
 _NAME = re.compile(r"[^/\\@\s.][^/\\@\n]*")
 
 
 def read_card(root: Path) -> Card:
-    """The card of a folder; what it leaves out (or all of it, without a dataset.yaml) is read off the folder.
-
-    Raises DataSetError where the folder is missing, its layout cannot be recognised, or a field is wrong.
-    """
-    if not root.is_dir():
+    """The card of a folder; what it leaves out (or all of it, without a dataset.yaml) is read off the folder. Raises
+    DataSetError where the folder is missing, its layout cannot be recognised, or a field is wrong."""
+    if not os.path.isdir(root):
         raise DataSetError(f"{root}: there is no such folder")
-    values = _read_yaml(root / CARD_FILE)
+    path = root / CARD_FILE
+    values = read_yaml(path, DataSetError) if os.path.lexists(path) else {}
     layout = values.get("layout") or recognise(root)
-    if layout not in LAYOUTS:
-        raise DataSetError(f"{root / CARD_FILE}: {unknown_name('layout', str(layout), LAYOUTS.names())}")
+    if not isinstance(layout, str) or layout not in LAYOUTS:
+        raise DataSetError(f"{path}: {unknown_name('layout', str(layout), LAYOUTS.names())}")
     values |= {"layout": layout}
-    values["name"] = str(values.get("name") or root.resolve().name.replace("@", "_"))
+    if values.get("name") is None:
+        values["name"] = root.resolve().name.replace("@", "_")
     values["task"] = values.get("task") or LAYOUTS[layout].task
     if not values.get("classes"):
         values["classes"] = LAYOUTS[layout].class_names(root)
-    return _checked(values, root / CARD_FILE)
+    return _checked(values, path)
 
 
 def write_card(root: Path, card: Card) -> Path:
@@ -62,49 +66,57 @@ def foreground(card: Card) -> tuple[str, ...]:
     return card.classes[1:] if has_background else card.classes
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataSetError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    except yaml.YAMLError as error:
-        raise DataSetError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values or {}, dict):
-        raise DataSetError(f"{path}: expected `field: value` lines, found {type(values).__name__}")
-    return dict(values or {})
-
-
 def _checked(values: dict[str, Any], path: Path) -> Card:
+    for field in values.keys() - Card.model_fields.keys():
+        raise DataSetError(f"{path}: {unknown_name('field', field, list(Card.model_fields))}")
     if isinstance(values["classes"], list | tuple):
-        values["classes"] = [str(name) for name in values["classes"]]
-    for field in ("description", "licence", "source", "domain"):
-        default = Card.model_fields[field].default
-        values[field] = default if values.get(field) is None else str(values[field])
+        values["classes"] = [_text("classes", name, path) for name in values["classes"]]
+    for field in ("name", "domain", "description", "licence", "source"):
+        if values.get(field) is None:
+            values[field] = Card.model_fields[field].default
+        elif field in ("name", "domain"):
+            values[field] = _text(field, values[field], path)
+        else:
+            values[field] = printable(str(values[field]))
     try:
         card = Card.model_validate(values)
+        named_groups((), card.group or "")
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors())
         raise DataSetError(f"{path}: {problems}") from error
-    _refuse_contradictions(card, path)
+    except DataSetError as error:
+        raise DataSetError(f"{path}: {error}") from error
+    if problem := _contradiction(card):
+        raise DataSetError(f"{path}: {problem}")
     return card
 
 
-def _refuse_contradictions(card: Card, path: Path) -> None:
-    if not _NAME.fullmatch(card.name):
-        raise DataSetError(f"{path}: name {card.name!r} must not hold / \\ @ or start with a dot or a space")
+def _text(field: str, value: object, path: Path) -> str:
+    """A name as it was written: YAML reads 1.10, yes, null and 2020-01-01 as something else."""
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return str(value)
+    raise DataSetError(f"{path}: {field}: YAML reads a name as {value!r}; write it in quotes")
+
+
+def _contradiction(card: Card) -> str:
+    if not f"{card.parent}{card.derivation}".isprintable():
+        return "parent or derivation holds characters that cannot be printed; write them otherwise"
+    for name in (card.name, card.domain, *card.classes):
+        if not name.isprintable():
+            return f"{name[:60]!r} holds characters that cannot be printed; name it otherwise"
+        if not name.strip() or len(name.encode()) > _LONGEST_NAME_BYTES:
+            return f"{name[:60]!r} is no name: expected 1 to {_LONGEST_NAME_BYTES} bytes"
+    for field in ("name", "domain"):
+        if not _NAME.fullmatch(name := getattr(card, field)):
+            return f"{field} {name!r} must not hold / \\ @ or start with a dot or a space"
     if len(set(card.classes)) < len(card.classes):
-        raise DataSetError(f"{path}: classes holds a name twice")
+        return "classes holds a name twice"
+    if card.task == "segmentation" and len(foreground(card)) > MOST_MASK_CLASSES:
+        return f"names {len(card.classes)} classes; masks hold {MOST_MASK_CLASSES} at most"
     if not foreground(card):
-        raise DataSetError(f"{path}: classes names no class but the background")
+        return "classes names no class but the background"
     if card.task != (task := LAYOUTS[card.layout].task):
-        raise DataSetError(
-            f"{path}: layout {card.layout} holds {task}, not {card.task}; set `task: {task}`"
-            + " and read the set as classification with PATH@defect or PATH@dominant"
-            * (task == "segmentation")
-        )
-    try:
-        re.compile(card.group or "")
-    except re.error as error:
-        raise DataSetError(f"{path}: group {card.group!r} is not a regular expression: {error}") from error
+        views = " and read the set as classification with PATH@defect or PATH@dominant"
+        wrong = f"layout {card.layout} holds {task}, not {card.task}; set `task: {task}`"
+        return wrong + views * (task == "segmentation")
+    return ""

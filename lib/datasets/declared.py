@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,31 +11,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lib.errors import DataSetError
 from lib.files import read_rows
 
 SPLITS_FILE = "splits.csv"
 FOLDS_FILE = "folds.csv"
 TRAINVAL = "trainval"
 PART_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-    TRAINVAL: TRAINVAL,
-    "unused": "unused",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+    **{name: name for name in (TRAINVAL, "unused")},
 }
 
 
 @dataclass(frozen=True)
 class Declared:
-    """`values` (n,): of splits.csv train, validation, test, trainval or unused, of folds.csv the fold that tests a file.
-
-    Empty, or −1, where it is silent of a file. `errors` make the set unusable; `flaws` only deserve a look.
-    """
+    """`values` (n,): of splits.csv train, validation, test, trainval or unused, of folds.csv the fold that tests a file. Empty,
+    or −1, where it is silent of a file. `errors` make the set unusable; `flaws` only deserve a look."""
 
     values: npt.NDArray[Any]
     errors: tuple[str, ...] = ()
@@ -42,12 +36,15 @@ class Declared:
 
 
 def read_split(root: Path, files: Sequence[str]) -> Declared | None:
-    """The set's own split (`file,split`), with all that is wrong with it; None without a splits.csv.
-
-    A file may be named with or without its first folder (`images/a.jpg` or `a.jpg`). Raises DataSetError where the table
-    cannot be read.
-    """
-    return _read(root / SPLITS_FILE, files, "split", _part, "one of train, val, test, trainval")
+    """The set's own split (`file,split`), with all that is wrong with it; None without a splits.csv. A file may be named with
+    or without its first folder (`images/a.jpg` or `a.jpg`). Raises DataSetError where the table cannot be read."""
+    return _read(
+        root / SPLITS_FILE,
+        files,
+        "split",
+        lambda text: PART_NAMES.get(text.lower()),
+        "one of train, val, test, trainval",
+    )
 
 
 def read_folds(root: Path, files: Sequence[str]) -> Declared | None:
@@ -59,10 +56,6 @@ def read_folds(root: Path, files: Sequence[str]) -> Declared | None:
     return declared
 
 
-def _part(text: str) -> str | None:
-    return PART_NAMES.get(text.lower())
-
-
 def _fold(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 5 else None
 
@@ -70,17 +63,22 @@ def _fold(text: str) -> int | None:
 def _read(
     path: Path, files: Sequence[str], column: str, read: Callable[[str], str | int | None], expected: str
 ) -> Declared | None:
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
+    if not path.is_file():
+        raise DataSetError(f"{path}: expected a file `file,{column}`, found something else; move it away")
     told: dict[str, str | int] = {}
     errors: list[str] = []
-    for row in read_rows(path, ("file", column)):
-        file, given = row.values["file"].replace("\\", "/").removeprefix("./"), row.values[column]
+    flaws: list[str] = []
+    for number, cells in read_rows(path, ("file", column)):
+        file, given = cells["file"].replace("\\", "/").removeprefix("./"), cells[column]
         value = read(given)
+        if file in told:
+            flaws.append(f"{path}, line {number}: names {file} again; keep one line a file")
         if value is None:
-            errors.append(f"{path}, line {row.line}: {column} {given!r}; expected {expected}")
+            errors.append(f"{path}, line {number}: {column} {given!r}; expected {expected}")
         elif told.setdefault(file, value) != value:
-            errors.append(f"{path}, line {row.line}: {file} is in {value} here, in {told[file]} above")
+            errors.append(f"{path}, line {number}: {file} is in {value} here, in {told[file]} above")
     for file in files:
         bare = file.partition("/")[2]
         if file not in told and bare in told:
@@ -92,5 +90,5 @@ def _read(
             f"add them, or remove the file to have a {column} made"
         )
     silent = "" if column == "split" else -1
-    flaws = tuple(f"{path}: names {file}, which is not there" for file in sorted(set(told) - set(files)))
-    return Declared(np.array([told.get(file, silent) for file in files]), tuple(errors), flaws)
+    flaws += [f"{path}: names {file}, which is not there" for file in sorted(set(told) - set(files))]
+    return Declared(np.array([told.get(file, silent) for file in files]), tuple(errors), tuple(flaws))

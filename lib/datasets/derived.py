@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from lib.config import Settings
 from lib.datasets.base import DataSet
-from lib.datasets.fingerprints import view_fingerprint
 from lib.datasets.splits import seeded_order
 from lib.errors import DataSetError
+from lib.files import short_hash
 from lib.registry import Registry, unknown_name
 
 View = Callable[[DataSet, Settings], DataSet]
@@ -31,24 +31,21 @@ _SUBSET = re.compile(r"train([1-9][0-9]?)")
 
 
 def apply_view(data_set: DataSet, view: str, settings: Settings) -> DataSet:
-    """The view called `view` of a data set; same files in the same order, name `<name>@<view>`, parent the original.
-
-    Raises DataSetError for an unknown view, or one that does not fit the data set.
-    """
+    """The view called `view` of a data set; same files in the same order, name `<name>@<view>`, parent the original. Raises
+    DataSetError for an unknown view, or one that does not fit the data set."""
     if match := _SUBSET.fullmatch(view):
         seen = _part_of_train(data_set, int(match.group(1)) / 100, settings.split.seed)
     elif view in VIEWS:
         seen = VIEWS[view](data_set, settings)
     else:
-        raise DataSetError(
-            f"{data_set.name}: {unknown_name('view', view, [*VIEWS.names(), 'train10', 'train30'])}"
-        )
+        known = [*VIEWS.names(), "train10", "train30"]
+        raise DataSetError(f"{data_set.name}: {unknown_name('view', view, known)}")
     return replace(
         seen,
         name=f"{data_set.name}@{view}",
         parent=data_set.parent or data_set.name,
         derivation=f"{data_set.derivation} {view}" if data_set.derivation else view,
-        fingerprint=view_fingerprint(data_set.fingerprint, view),
+        fingerprint=short_hash(f"{data_set.fingerprint}@{view}"),
     )
 
 
@@ -87,23 +84,21 @@ def dominant_class(data_set: DataSet, settings: Settings) -> DataSet:
     names = (NO_DEFECT, *(class_label(name) for name in data_set.classes))
     present = np.unique(labels)
     if len(present) < 2:
-        raise DataSetError(
-            f"{data_set.name}: every image is '{names[present[0]]}', so @dominant has one class only"
-        )
+        every = f"every image is '{names[present[0]]}'"
+        raise DataSetError(f"{data_set.name}: {every}, so @dominant has one class only")
     return _relabelled(data_set, tuple(names[i] for i in present), np.searchsorted(present, labels))
 
 
 @VIEWS.register("binary")
 def one_against_the_rest(data_set: DataSet, settings: Settings) -> DataSet:
     """Two classes: the one that `normal_class` picks, and `rest`."""
+    problem = ""
     if data_set.labels is None or not data_set.classes:
-        raise DataSetError(
-            f"{data_set.name}: @binary joins classes; a set of masks needs @defect or @dominant first"
-        )
-    if len(data_set.classes) < 3:
-        raise DataSetError(
-            f"{data_set.name}: has {len(data_set.classes)} classes; @binary needs three or more"
-        )
+        problem = "@binary joins classes; a set of masks needs @defect or @dominant first"
+    elif len(data_set.classes) < 3:
+        problem = f"has {len(data_set.classes)} classes; @binary needs three or more"
+    if problem or data_set.labels is None:
+        raise DataSetError(f"{data_set.name}: {problem}")
     chosen = normal_class(data_set.classes, data_set.class_counts())
     return _relabelled(data_set, (data_set.classes[chosen], REST), data_set.labels != chosen)
 
@@ -121,9 +116,7 @@ def _areas(data_set: DataSet, view: str) -> npt.NDArray[np.int64]:
 
 def _part_of_train(data_set: DataSet, fraction: float, seed: int) -> DataSet:
     """`fraction` of the train and of the validation part of every fold, class by class, one image of each at least; test stays.
-
-    Smaller fractions are subsets of larger ones.
-    """
+    Smaller fractions are subsets of larger ones."""
     strata = dominant(_areas(data_set, "train…")) if data_set.labels is None else data_set.labels
 
     def thinned(parts: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lib.files import write_atomically
+from lib.files import short_hash, write_atomically
 
 _SHOW_PROGRESS_FROM = 400
 _BLOCK = 128
@@ -25,35 +25,39 @@ def measure_files(
     kind: str,
     cache_dir: Path | None,
 ) -> list[list[Any]]:
-    """`measure(root / file)` for each file, from the cache where the file has not changed since.
-
-    `measure` returns plain JSON values; `kind` names it with its version. A cache that is broken or cannot be written is as
-    good as none, and so is `cache_dir` None. Errors of `measure` pass through; what was
-    measured before one, or before Ctrl-C, is kept.
-    """
+    """`measure(root / file)` for each file, from the cache where the file has not changed since. `measure` returns plain JSON
+    values; `kind` names it with its version. A cache that is broken, changed by other hands or cannot be written is as
+    good as none, and so is `cache_dir` None. Errors of `measure` pass through; what was measured before one, or before Ctrl-C, is kept."""
     resolved = root.resolve()
-    digest = hashlib.sha256(f"{kind}:{resolved}".encode()).hexdigest()[:24]
+    digest = hashlib.sha256(f"{kind}:".encode() + os.fsencode(resolved)).hexdigest()[:24]
     cache = cache_dir / "files" / f"{digest}.json" if cache_dir else None
     known = _read(cache) if cache else {}
     stamps = {file: _stamp(os.path.join(resolved, file)) for file in files}
-    missing = [file for file in files if known.get(file, [None])[0] != stamps[file]]
+    missing = [
+        file for file in files if file not in known or known[file][0] != _seal(stamps[file], known[file][1])
+    ]
     if missing:
         known = {file: known[file] for file in files if file in known}
         try:
             for file, value in _measured(resolved, missing, measure, kind):
-                known[file] = [stamps[file], value]
+                known[file] = [_seal(stamps[file], value), value]
         finally:
             if cache:
-                _write(cache, known)
+                with suppress(OSError):
+                    write_atomically(cache, json.dumps(known, separators=(",", ":")))
     return [known[file][1] for file in files]
 
 
 def _stamp(path: str) -> str:
-    try:
+    with suppress(OSError):
         status = os.stat(path)
-    except OSError:
-        return "missing"
-    return f"{status.st_size}:{status.st_mtime_ns}"
+        return f"{status.st_size}:{status.st_mtime_ns}"
+    return "missing"
+
+
+def _seal(stamp: str, value: Any) -> str:
+    """The state of a file with a hash of what was measured on it then."""
+    return f"{stamp}:{short_hash(json.dumps(value))}"
 
 
 def _measured(
@@ -80,10 +84,5 @@ def _read(cache: Path) -> dict[str, list[Any]]:
     try:
         entries = json.loads(cache.read_text(encoding="utf-8"))
         return {f: entry for f, entry in entries.items() if isinstance(entry, list) and len(entry) == 2}
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}
-
-
-def _write(cache: Path, entries: dict[str, list[Any]]) -> None:
-    with suppress(OSError):
-        write_atomically(cache, json.dumps(entries, separators=(",", ":")))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from lib.datasets.cards import foreground, read_card
 from lib.datasets.layouts import LAYOUTS
-from lib.errors import DataSetError
+from lib.errors import DataSetError, printable
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,9 @@ class Entry:
 
 def list_data_sets(folder: Path) -> list[Entry]:
     """One entry a sub-folder, sorted by name; hidden ones left out. Raises DataSetError where the folder is missing."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise DataSetError(f"{folder}: there is no such folder; `dataset.py sample` makes a first data set")
-    places = [
-        place for place in sorted(folder.iterdir()) if place.is_dir() and not place.name.startswith(".")
-    ]
-    return [_entry(place) for place in places]
+    return [_entry(at) for at in sorted(folder.iterdir()) if at.is_dir() and not at.name.startswith(".")]
 
 
 def _entry(place: Path) -> Entry:
@@ -41,16 +39,8 @@ def _entry(place: Path) -> Entry:
         card = read_card(place)
         images = len(LAYOUTS[card.layout].files(place))
     except DataSetError as error:
-        return Entry(place, place.name, problem=str(error).removeprefix(f"{place}: "))
-    return Entry(
-        folder=place,
-        name=card.name,
-        domain=card.domain,
-        task=card.task,
-        layout=card.layout,
-        images=images,
-        classes=foreground(card),
-        procedural=card.procedural,
-        parent=card.parent,
-        problem="" if images else "there are no images in it",
-    )
+        reason = printable(str(error).removeprefix(f"{place}: "))
+        return Entry(place, printable(place.name), problem=reason)
+    facts = card.model_dump(include={"name", "domain", "task", "layout", "procedural", "parent"})
+    problem = "" if images else "there are no images in it"
+    return Entry(folder=place, images=images, classes=foreground(card), problem=problem, **facts)

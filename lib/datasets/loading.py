@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,26 +13,24 @@ from lib.datasets.base import Card, DataSet
 from lib.datasets.cards import foreground, read_card
 from lib.datasets.declared import Declared, read_folds, read_split
 from lib.datasets.derived import apply_view, dominant
-from lib.datasets.fingerprints import fingerprint, images_fingerprint
 from lib.datasets.groups import keep_together
 from lib.datasets.images import image_files
 from lib.datasets.layouts import LAYOUTS, Contents
 from lib.datasets.pictures import Pictures, measure_pictures
 from lib.datasets.splits import Ints, Parts, assign_parts, cross_validation
 from lib.errors import DataSetError
+from lib.files import short_hash
 
 VIEW_MARK = "@"
 
 
 def load_data_set(spec: str | Path, settings: Settings, *, unlabelled: bool = False) -> DataSet:
-    """The data set of `PATH`, `NAME` (below settings.datasets_dir) or either followed by views: `neu_cls@binary@train10`.
-
-    With `unlabelled`, a folder of images that has no card and no recognisable layout is read as load_images_only does.
-    Raises DataSetError that names the file and the line or field at fault; where there are several, it says how many.
-    """
+    """The data set of `PATH`, `NAME` (below settings.datasets_dir) or either followed by views: `neu_cls@binary@train10`. With
+    `unlabelled`, a folder of images that has no card and no recognisable layout is read as load_images_only does. Raises
+    DataSetError that names the file and the line or field at fault; where there are several, it says how many."""
     root, views = locate(spec, settings)
     if unlabelled and not _is_labelled(root):
-        return load_images_only(root, settings)
+        return load_images_only(spec, settings)
     card = read_card(root)
     files = LAYOUTS[card.layout].files(root)
     if not files:
@@ -39,7 +38,9 @@ def load_data_set(spec: str | Path, settings: Settings, *, unlabelled: bool = Fa
     pictures = measure_pictures(root, files, settings.cache_dir)
     contents = LAYOUTS[card.layout].read(root, foreground(card), pictures, settings.cache_dir)
     declared = read_declarations(root, pictures, contents)
-    _refuse(root, (*contents.errors, *declared.errors))
+    if errors := (*contents.errors, *declared.errors):
+        more = f" (and {len(errors) - 1} more problems; `dataset.py check {root}` lists all)"
+        raise DataSetError(errors[0] + more * (len(errors) > 1))
     data_set = _assembled(root, card, pictures, contents, declared, settings)
     for view in views:
         data_set = apply_view(data_set, view, settings)
@@ -47,10 +48,8 @@ def load_data_set(spec: str | Path, settings: Settings, *, unlabelled: bool = Fa
 
 
 def load_images_only(spec: str | Path, settings: Settings) -> DataSet:
-    """All images below a folder, without labels or masks: classes (), labels None, every part `train`.
-
-    Enough for meta-features and recommendations. Raises DataSetError where there is no image or one cannot be read.
-    """
+    """All images below a folder, without labels or masks: classes (), labels None, every part `train`. Enough for meta-features
+    and recommendations. Raises DataSetError where there is no image or one cannot be read."""
     root, views = locate(spec, settings)
     if views:
         raise DataSetError(f"{spec}: images without labels have no views; leave out @{'@'.join(views)}")
@@ -59,7 +58,6 @@ def load_images_only(spec: str | Path, settings: Settings) -> DataSet:
         raise DataSetError(f"{root}: there are no images in this folder")
     pictures = measure_pictures(root, files, settings.cache_dir)
     name = root.resolve().name.replace(VIEW_MARK, "_")
-    print_of_images = images_fingerprint(pictures)
     return DataSet(
         name=name,
         card=Card(name=name, task="classification", layout="folders", classes=()),
@@ -68,8 +66,8 @@ def load_images_only(spec: str | Path, settings: Settings) -> DataSet:
         classes=(),
         files=pictures.files,
         parts=np.full(len(files), "train", dtype="<U10"),
-        fingerprint=print_of_images,
-        images_fingerprint=print_of_images,
+        fingerprint=pictures.fingerprint,
+        images_fingerprint=pictures.fingerprint,
         hashes=pictures.hashes,
         sizes=pictures.sizes,
     )
@@ -81,9 +79,9 @@ def locate(spec: str | Path, settings: Settings) -> tuple[Path, tuple[str, ...]]
     path = text
     views: list[str] = []
     while True:
-        for candidate in (Path(path).expanduser(), settings.datasets_dir / path):
-            if path and candidate.is_dir():
-                return candidate, tuple(views)
+        for candidate in (os.path.expanduser(path), settings.datasets_dir / path):
+            if path.strip() and os.path.isdir(candidate):
+                return Path(candidate), tuple(views)
         path, mark, view = path.rpartition(VIEW_MARK)
         if not mark:
             wanted = text.split(VIEW_MARK)[0]
@@ -99,7 +97,7 @@ def no_images(root: Path, card: Card) -> str:
 
 
 def _is_labelled(root: Path) -> bool:
-    return (root / "dataset.yaml").is_file() or any(LAYOUTS[name].recognises(root) for name in LAYOUTS)
+    return os.path.lexists(root / "dataset.yaml") or any(LAYOUTS[name].recognises(root) for name in LAYOUTS)
 
 
 @dataclass(frozen=True)
@@ -151,18 +149,12 @@ def _strata(contents: Contents) -> Ints:
     return contents.labels
 
 
-def _refuse(root: Path, errors: tuple[str, ...]) -> None:
-    if errors:
-        more = f" (and {len(errors) - 1} more problems; `dataset.py check {root}` lists all)"
-        raise DataSetError(errors[0] + (more if len(errors) > 1 else ""))
-
-
 def _assembled(
     root: Path, card: Card, pictures: Pictures, contents: Contents, declared: Declarations, settings: Settings
 ) -> DataSet:
     masks = contents.masks
     parts, folds = divide(root, card, pictures, contents, declared, settings.split)
-    print_of_images = images_fingerprint(pictures)
+    told = "\n".join((pictures.fingerprint, card.task, *foreground(card))).encode()
     truth = "\n".join(masks.digests).encode() if masks else _strata(contents).tobytes()
     return DataSet(
         name=card.name,
@@ -172,8 +164,8 @@ def _assembled(
         classes=foreground(card),
         files=pictures.files,
         parts=parts,
-        fingerprint=fingerprint(print_of_images, card.task, foreground(card), truth),
-        images_fingerprint=print_of_images,
+        fingerprint=short_hash(told + b"\0" + truth),
+        images_fingerprint=pictures.fingerprint,
         folds=folds,
         labels=contents.labels,
         read_mask=None if masks is None else masks.read,

@@ -6,16 +6,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
-from itertools import groupby
+from itertools import count, groupby, islice
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from lib.datasets.annotations import Component, components
-from lib.datasets.base import Card, DataSet, Part
+from lib.datasets.base import PARTS, Card, DataSet
 from lib.datasets.cards import refuse_to_overwrite, write_card
 from lib.datasets.declared import FOLDS_FILE, SPLITS_FILE
 from lib.datasets.derived import NO_DEFECT, class_label
@@ -29,7 +30,6 @@ _FEWEST_PIXELS = 16
 _ALREADY_SHOWN = 0.5
 _TRIES = 30
 _FLAT = 1.0
-_PARTS: tuple[Part, ...] = ("train", "validation", "test")
 _JPEG_QUALITY = 95
 
 
@@ -41,8 +41,8 @@ class Square:
     y: int
     side: int
 
-    def cut(self, array: npt.NDArray) -> npt.NDArray:  # type: ignore[type-arg]
-        """The square of an array whose last two axes (or first two, for an image) are height and width."""
+    def cut(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The square of an array (height, width)."""
         return array[self.y : self.y + self.side, self.x : self.x + self.side]
 
 
@@ -64,7 +64,6 @@ class Patch:
 class PatchSummary:
     """What was written: patches a class and a part."""
 
-    folder: Path
     card: Card
     counts: dict[str, dict[str, int]]
 
@@ -102,7 +101,9 @@ def write_patches(
         for name, rows in tables.items():
             write_atomically(stage / name, csv_text(rows))
         write_card(stage, card)
-    return PatchSummary(folder, card, _counts(patches))
+    found = Counter((patch.label, patch.split) for patch in patches)
+    labels = dict.fromkeys(patch.label for patch in patches)
+    return PatchSummary(card, {k: {part: found[k, part] for part in PARTS} for k in labels})
 
 
 Planned = tuple[int, Square, str, int]
@@ -110,16 +111,13 @@ Planned = tuple[int, Square, str, int]
 
 
 def _defect_squares(data_set: DataSet, size_px: int, context: float) -> Iterator[Planned]:
-    assert data_set.read_mask is not None
-    assert data_set.mask_areas is not None
+    assert data_set.read_mask is not None and data_set.mask_areas is not None
     for i in np.flatnonzero((data_set.parts != "unused") & data_set.mask_areas.any(axis=1)):
         masks = data_set.read_mask(int(i))
         shown: dict[int, npt.NDArray[np.bool_]] = {}
         for component in sorted(components(masks), key=lambda c: (-c.area, c.y, c.x)):
-            if component.area < _FEWEST_PIXELS:
-                continue
             seen = shown.setdefault(component.class_index, np.zeros(masks.shape[1:], dtype=bool))
-            if component.cut(seen).mean() >= _ALREADY_SHOWN:
+            if component.area < _FEWEST_PIXELS or component.cut(seen).mean() >= _ALREADY_SHOWN:
                 continue
             for square in squares_around(component, masks.shape[1:], size_px, context):
                 areas = [int(square.cut(mask).sum()) for mask in masks]
@@ -153,33 +151,27 @@ def _clean_squares(data_set: DataSet, plan: list[Planned], seed: int) -> list[Pl
     """Squares without a defect pixel, in each part as many as its commonest class has, clean images first."""
     assert data_set.read_mask is not None and data_set.mask_areas is not None
     found: list[Planned] = []
-    for part in _PARTS:
+    for part in PARTS:
         around = [entry for entry in plan if data_set.parts[entry[0]] == part]
         wanted = max(Counter(label for _, _, label, _ in around).values(), default=0)
         order = seeded_order(data_set.files, data_set.indices(part), f"{seed}:clean")
         order = order[np.argsort(data_set.mask_areas[order].any(axis=1), kind="stable")]
         sides = [square.side for _, square, _, _ in around]
-        found += _in_rounds(data_set, order, sides, wanted, seed)
+        found += islice(_in_rounds(data_set, order.tolist(), sides, seed), wanted)
     return found
 
 
-def _in_rounds(
-    data_set: DataSet, order: npt.NDArray[np.int64], sides: list[int], wanted: int, seed: int
-) -> list[Planned]:
-    """One square an image and round until there are enough; images that have no room for one drop out."""
-    assert data_set.read_mask is not None
-    found: list[Planned] = []
-    left = [int(i) for i in order]
-    for turn in range(wanted):
+def _in_rounds(data_set: DataSet, left: list[int], sides: list[int], seed: int) -> Iterator[Planned]:
+    """One square an image and round; images that have no room for one drop out."""
+    for turn in count():
         for i in list(left):
-            if len(found) >= wanted:
-                return found
             square = _clean_square(data_set, i, sides, turn, seed)
             if square is None:
                 left.remove(i)
             else:
-                found.append((i, square, NO_DEFECT, 0))
-    return found
+                yield i, square, NO_DEFECT, 0
+        if not left:
+            return
 
 
 def _clean_square(data_set: DataSet, i: int, sides: list[int], turn: int, seed: int) -> Square | None:
@@ -210,13 +202,10 @@ def _cut(data_set: DataSet, stage: Path, plan: list[Planned], size_px: int) -> I
             box = (square.x, square.y, square.x + square.side, square.y + square.side)
             patch = picture.resize((size_px, size_px), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
             (stage / file).parent.mkdir(parents=True, exist_ok=True)
-            _without_colour(patch).save(stage / file, quality=_JPEG_QUALITY, subsampling=0)
+            channels = np.asarray(patch)
+            grey = bool((channels == channels[..., :1]).all())
+            (patch.convert("L") if grey else patch).save(stage / file, quality=_JPEG_QUALITY, subsampling=0)
             yield Patch(file, str(data_set.parts[i]), label, source, square.x, square.y, square.side, area)
-
-
-def _without_colour(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture)
-    return picture.convert("L") if (values == values[..., :1]).all() else picture
 
 
 def _card(data_set: DataSet, folder: Path, labels: list[str], options: str) -> Card:
@@ -235,9 +224,3 @@ def _card(data_set: DataSet, folder: Path, labels: list[str], options: str) -> C
         parent=data_set.parent or data_set.name,
         derivation=f"{data_set.derivation + ' ' if data_set.derivation else ''}{_MARK}{options}",
     )
-
-
-def _counts(patches: list[Patch]) -> dict[str, dict[str, int]]:
-    found = Counter((patch.label, patch.split) for patch in patches)
-    labels = dict.fromkeys(patch.label for patch in patches)
-    return {label: {part: found[label, part] for part in _PARTS} for label in labels}

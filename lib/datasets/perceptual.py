@@ -17,11 +17,9 @@ _COSINES[0] /= np.sqrt(2)
 
 
 def perceptual_hash(picture: Image.Image) -> int:
-    """64-bit pHash: the 8×8 lowest frequencies of a 32×32 grey version, each against their median.
-
-    After Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010. Coefficients are rounded
-    before they are compared, so that the last bits of a float do not decide and all machines agree.
-    """
+    """64-bit pHash: the 8×8 lowest frequencies of a 32×32 grey version, each against their median. After Zauner, Implementation
+    and Benchmarking of Perceptual Image Hash Functions, 2010. Coefficients are rounded before they are compared, so that the
+    last bits of a float do not decide and all machines agree."""
     grey = picture.convert("L").resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BOX)
     low = np.round(_COSINES @ np.asarray(grey, dtype=np.float64) @ _COSINES.T, 6)
     bits = (low > np.median(low.reshape(-1)[1:])).reshape(-1)
@@ -29,10 +27,8 @@ def perceptual_hash(picture: Image.Image) -> int:
 
 
 def near_duplicate_pairs(hashes: npt.NDArray[np.uint64], bits: int) -> npt.NDArray[np.int64]:
-    """Pairs (n_pairs, 2) of positions whose hashes differ in at most `bits` bits, as far as groups need them.
-
-    Equal hashes are chained rather than paired all with all, so a thousand copies give 999 pairs.
-    """
+    """Pairs (n_pairs, 2) of positions whose hashes differ in at most `bits` bits, as far as groups need them. Equal hashes are
+    chained rather than paired all with all, so a thousand copies give 999 pairs."""
     unique, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     copies = np.flatnonzero(first[inverse] != np.arange(len(hashes)))
     pairs = [np.column_stack([first[inverse[copies]], copies])]
@@ -47,11 +43,17 @@ def near_duplicate_pairs(hashes: npt.NDArray[np.uint64], bits: int) -> npt.NDArr
 
 def connected_groups(n: int, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Group number (n,), counted from 0 in the order of the items: items joined by a chain of pairs share one."""
-    from scipy.sparse import coo_array  # a fifth of a second that images without labels need not wait for
-    from scipy.sparse.csgraph import connected_components
+    parents = list(range(n))  # union-find: scipy's would cost half a second of import
 
-    joined = coo_array((np.ones(len(pairs), dtype=np.int8), pairs.T), shape=(n, n))
-    return connected_components(joined, directed=False)[1].astype(np.int64)
+    def lowest(i: int) -> int:
+        while parents[i] != i:
+            parents[i] = i = parents[parents[i]]
+        return i
+
+    for one, other in pairs.tolist():
+        low, high = sorted((lowest(one), lowest(other)))
+        parents[high] = low
+    return np.unique([lowest(i) for i in range(n)], return_inverse=True)[1].astype(np.int64)
 
 
 def near_duplicate_share(hashes: npt.NDArray[np.uint64], bits: int) -> float:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from lib.datasets.file_memory import measure_files
 from lib.datasets.images import read_reduced, read_size
 from lib.datasets.perceptual import perceptual_hash
+from lib.files import short_hash
 
 _HASHED_AREA_PX = 64 * 64
 
@@ -26,6 +27,11 @@ class Pictures:
     digests: tuple[str, ...]
     hashes: npt.NDArray[np.uint64]
     sizes: npt.NDArray[np.int64]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the images' bytes in the order of the files."""
+        return short_hash("\n".join(self.digests))
 
 
 def measure_pictures(root: Path, files: Sequence[str], cache_dir: Path | None) -> Pictures:
@@ -48,5 +54,6 @@ def measure_picture(path: Path) -> list[Any]:
     """[SHA-256 of the bytes, pHash in hex, height, width] of an image file; raises DataSetError."""
     picture = read_reduced(path, _HASHED_AREA_PX)
     height, width = read_size(path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return [digest, f"{perceptual_hash(picture):016x}", height, width]

@@ -6,8 +6,8 @@ import hashlib
 import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +36,7 @@ DEFECTS: Registry[Draw] = Registry("procedural defect")
 """Each draws one defect into a strip (grey 0…255, in place) and returns its mask; the order is Severstal's ClassId."""
 
 
-@dataclass(frozen=True)
-class Roll:
+class Roll(NamedTuple):
     """How the steel of one roll looks. Brightness and amplitudes in grey levels of 255, lengths in pixels."""
 
     brightness: float
@@ -48,11 +47,12 @@ class Roll:
     tilt: float
 
 
-def write_sample(folder: Path, n_images: int, seed: int) -> Card:
-    """Writes `n_images` strips with train.csv and a card into `folder`; the same bytes for the same arguments.
+ROLL_RANGES: tuple[tuple[float, float], ...] = ((70, 165), (4, 14), (1, 9), (4, 14), (0.6, 2.2), (-25, 25))
 
-    Raises DataSetError where the folder holds something else than an earlier sample.
-    """
+
+def write_sample(folder: Path, n_images: int, seed: int) -> Card:
+    """Writes `n_images` strips with train.csv and a card into `folder`; the same bytes for the same arguments. Raises
+    DataSetError where the folder holds something else than an earlier sample."""
     if n_images < 8:
         raise DataSetError(
             f"a sample of {n_images} images is too small to hold four defects and a split; use 8 or more"
@@ -157,16 +157,8 @@ def _deep_crack(random: np.random.Generator, strip: Grey) -> Mask:
 def _rolls(seed: int) -> list[Roll]:
     """The rolls of a set: each property spread evenly over its range, in an order of its own."""
     random = np.random.default_rng([seed, 0])
-    ranges = {
-        "brightness": (70, 165),
-        "unevenness": (4, 14),
-        "streaks": (1, 9),
-        "grain": (4, 14),
-        "grain_size": (0.6, 2.2),
-        "tilt": (-25, 25),
-    }
-    spread = {name: random.permutation(np.linspace(*ends, N_ROLLS)) for name, ends in ranges.items()}
-    return [Roll(**{name: float(values[i]) for name, values in spread.items()}) for i in range(N_ROLLS)]
+    spread = [random.permutation(np.linspace(*ends, N_ROLLS)).tolist() for ends in ROLL_RANGES]
+    return [Roll(*values) for values in zip(*spread, strict=True)]
 
 
 def _steel(random: np.random.Generator, roll: Roll) -> Grey:

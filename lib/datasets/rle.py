@@ -37,22 +37,25 @@ def parse(text: str, height: int | None = None, width: int | None = None) -> Run
     >>> parse("9 3 1 2").area
     5
     """
-    numbers = _numbers(text)
+    words = text.split()
+    try:
+        numbers = np.array(words, dtype=np.int64)
+    except (ValueError, OverflowError) as error:
+        wrong = next(word for word in words if not _WHOLE_NUMBER.fullmatch(word))[:20]
+        expected = "expected whole numbers: start length start length …"
+        raise DataSetError(f"RLE holds {wrong!r}; {expected}") from error
     if numbers.size % 2:
         raise DataSetError(f"RLE has {numbers.size} numbers; expected pairs of start and length")
     starts, lengths = numbers[0::2], numbers[1::2]
     _refuse(starts < 1, "start {} is below 1 (the first pixel is 1)", starts)
     _refuse(lengths < 1, "length {} is below 1", lengths)
     if height is not None and width is not None:
-        _refuse(
-            starts + lengths - 1 > height * width,
-            f"the run at {{}} goes past the last pixel ({height * width} in {height}×{width})",
-            starts,
-        )
+        past = f"the run at {{}} goes past the last pixel ({height * width} in {height}×{width})"
+        _refuse(lengths > height * width + 1 - starts, past, starts)
     if (np.diff(starts) < 0).any():
         order = np.argsort(starts, kind="stable")
         starts, lengths = starts[order], lengths[order]
-    overlapping = np.append(False, starts[1:] < starts[:-1] + lengths[:-1])
+    overlapping = np.append(False, np.diff(starts) < lengths[:-1])
     _refuse(overlapping, "the run at {} overlaps the run before it", starts)
     return Runs(starts - 1, lengths)
 
@@ -81,17 +84,6 @@ def encode(mask: npt.NDArray[np.bool_]) -> str:
     edges = np.flatnonzero(columns[1:] != columns[:-1])
     pairs = np.column_stack([edges[0::2] + 1, edges[1::2] - edges[0::2]])
     return " ".join(map(str, pairs.reshape(-1).tolist()))
-
-
-def _numbers(text: str) -> npt.NDArray[np.int64]:
-    words = text.split()
-    try:
-        return np.array(words, dtype=np.int64)
-    except (ValueError, OverflowError) as error:
-        wrong = next(word for word in words if not _WHOLE_NUMBER.fullmatch(word))
-        raise DataSetError(
-            f"RLE holds {wrong[:20]!r}; expected whole numbers: start length start length …"
-        ) from error
 
 
 def _refuse(wrong: npt.NDArray[np.bool_], message: str, values: npt.NDArray[np.int64]) -> None:

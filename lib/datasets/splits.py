@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lib.config import SplitSettings
 from lib.datasets.declared import SPLITS_FILE, TRAINVAL
 from lib.errors import DataSetError
+from lib.files import short_hash
 
 Ints = npt.NDArray[np.int64]
 Parts = npt.NDArray[np.str_]
@@ -20,12 +21,10 @@ Parts = npt.NDArray[np.str_]
 def assign_parts(
     files: Sequence[str], strata: Ints, groups: Ints, settings: SplitSettings, declared: Parts | None = None
 ) -> Parts:
-    """The part (n,) of each file. Parts that `declared` has are kept; missing ones are carved out of its train part.
-
-    A stratum (class) with two groups or more reaches the test part and always keeps one in train; groups are taken in
-    the order of a hash of seed and file name, so that all machines agree and a new image moves few others.
-    Raises DataSetError where there are too few images to have both a train and a test part.
-    """
+    """The part (n,) of each file. Parts that `declared` has are kept; missing ones are carved out of its train part. A stratum
+    (class) with two groups or more reaches the test part and always keeps one in train; groups are taken in the order of a hash
+    of seed and file name, so that all machines agree and a new image moves few others. Raises DataSetError where there are too
+    few images to have both a train and a test part."""
     parts = np.full(len(files), TRAINVAL, dtype="<U10") if declared is None else declared.astype("<U10")
     if not (parts == "test").any():
         pool = np.flatnonzero((parts == "train") | (parts == TRAINVAL))
@@ -54,16 +53,14 @@ def cross_validation(
     declared: Ints | None = None,
     unused: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[Parts, ...]:
-    """Parts (n,) of each fold: every file is tested once, groups stay together, strata are spread evenly.
-
-    `declared`: the fold (n,) that tests each file, where the set says so; `unused`: files (n,) that stay out. Of fewer groups
-    than `settings.folds` as many folds are made as there are groups. Raises DataSetError where there are fewer than two.
-    """
+    """Parts (n,) of each fold: every file is tested once, groups stay together, strata are spread evenly. `declared`: the fold
+    (n,) that tests each file, where the set says so; `unused`: files (n,) that stay out. Of fewer groups than `settings.folds`
+    as many folds are made as there are groups. Raises DataSetError where there are fewer than two."""
     used = np.arange(len(files)) if unused is None else np.flatnonzero(~unused)
+    n_folds = min(settings.folds, len(np.unique(groups[used])))
     tested_in = declared
     if tested_in is None:
-        n_groups = len(np.unique(groups[used]))
-        tested_in = _fold_numbers(files, used, strata, groups, min(settings.folds, n_groups), settings.seed)
+        tested_in = _fold_numbers(files, used, strata, groups, n_folds, settings.seed)
     folds = np.unique(tested_in[used])
     if len(folds) < 2:
         raise DataSetError(
@@ -84,7 +81,7 @@ def cross_validation(
 def split_hash(files: Sequence[str], divisions: Sequence[Parts]) -> str:
     """Hash (16 hex digits) of the sorted files, each with its part (n,) in every division."""
     lines = sorted(map("\t".join, zip(files, *(parts.tolist() for parts in divisions), strict=True)))
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return short_hash("\n".join(lines))
 
 
 def seeded_order(files: Sequence[str], positions: Ints, seed: str) -> Ints:
@@ -117,11 +114,8 @@ def _grouped(files: Sequence[str], pool: Ints, strata: Ints, groups: Ints, seed:
 def _fold_numbers(
     files: Sequence[str], used: Ints, strata: Ints, groups: Ints, n_folds: int, seed: int
 ) -> Ints:
-    """The fold (n,) that tests each used file.
-
-    Groups, the largest first, go where their strata, each in shares of its own total, have least, then where all have
-    fewest: strata of single images end up even to one image, and so do the folds.
-    """
+    """The fold (n,) that tests each used file. Groups, the largest first, go where their strata, each in shares of its own
+    total, have least, then where all have fewest: strata of single images end up even to one image, and so do the folds."""
     found = _grouped(files, used, strata, groups, f"{seed}:folds")
     shares = found.counts / np.maximum(found.counts.sum(axis=0), 1)
     filled = np.zeros((n_folds, shares.shape[1]), dtype=np.int64)

@@ -35,32 +35,8 @@ class Look:
     colour: npt.NDArray[np.float32] | None
 
 
-@dataclass(frozen=True)
-class Descriptor:
-    """A group of numbers measured together on one image."""
-
-    names: tuple[str, ...]
-    measure: Callable[[Look], tuple[float, ...]]
-
-
-DESCRIPTORS: Registry[Descriptor] = Registry("appearance descriptor")
-
-
-def descriptor(
-    group: str, *names: str
-) -> Callable[[Callable[[Look], tuple[float, ...]]], Callable[[Look], tuple[float, ...]]]:
-    """Registers the decorated function as the source of the numbers `names`, in that order."""
-
-    def register(measure: Callable[[Look], tuple[float, ...]]) -> Callable[[Look], tuple[float, ...]]:
-        DESCRIPTORS.register(group)(Descriptor(names, measure))
-        return measure
-
-    return register
-
-
-def descriptor_names() -> tuple[str, ...]:
-    """Names of all numbers that `describe_image` gives, in its order."""
-    return tuple(name for group in DESCRIPTORS for name in DESCRIPTORS[group].names)
+DESCRIPTORS: Registry[Callable[[Look], dict[str, float]]] = Registry("appearance descriptor")
+"""A group of numbers of one image, by name: a decorated function is all it takes to add some."""
 
 
 def look_at(picture: Image.Image) -> Look:
@@ -76,52 +52,60 @@ def look_at(picture: Image.Image) -> Look:
     return Look(np.asarray(values @ GREY_OF_RGB, np.float32), values)
 
 
-def describe_image(look: Look) -> npt.NDArray[np.float64]:
-    """All numbers of one image, float (n_descriptors,), finite."""
-    values = [value for group in DESCRIPTORS for value in DESCRIPTORS[group].measure(look)]
-    return np.nan_to_num(np.array(values, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+def describe_image(look: Look) -> dict[str, float]:
+    """All numbers of one image by name, finite, in the order of registration."""
+    values = {name: value for group in DESCRIPTORS for name, value in DESCRIPTORS[group](look).items()}
+    return dict(zip(values, np.nan_to_num([*values.values()], posinf=0.0, neginf=0.0).tolist(), strict=True))
 
 
-@descriptor("light", "brightness", "contrast", "skewness", "dark_share", "bright_share")
-def _light(look: Look) -> tuple[float, ...]:
+@DESCRIPTORS.register("light")
+def _light(look: Look) -> dict[str, float]:
     """Mean, standard deviation and skewness of grey; shares of pixels below 0.1 and above 0.9."""
     grey = look.grey
     mean, deviation = float(grey.mean()), float(grey.std())
     skewness = float(((grey - mean) ** 3).mean()) / (deviation**3 + _EPSILON) if deviation > 1e-4 else 0.0
-    return mean, deviation, skewness, float((grey < 0.1).mean()), float((grey > 0.9).mean())
+    return {
+        "brightness": mean,
+        "contrast": deviation,
+        "skewness": skewness,
+        "dark_share": float((grey < 0.1).mean()),
+        "bright_share": float((grey > 0.9).mean()),
+    }
 
 
-@descriptor("illumination", "unevenness", "local_contrast")
-def _illumination(look: Look) -> tuple[float, ...]:
+@DESCRIPTORS.register("illumination")
+def _illumination(look: Look) -> dict[str, float]:
     """Deviation of the means of an 8×8 grid of tiles, and the mean deviation inside a tile."""
-    tiles = [
-        tile for band in np.array_split(look.grey, 8, axis=0) for tile in np.array_split(band, 8, axis=1)
-    ]
-    filled = [tile for tile in tiles if tile.size]
-    return float(np.std([t.mean() for t in filled])), float(np.mean([t.std() for t in filled]))
+    bands = np.array_split(look.grey, 8, axis=0)
+    tiles = [tile for band in bands for tile in np.array_split(band, 8, axis=1) if tile.size]
+    return {
+        "unevenness": float(np.std([t.mean() for t in tiles])),
+        "local_contrast": float(np.mean([t.std() for t in tiles])),
+    }
 
 
-@descriptor("colour", "saturation", "colourfulness")
-def _colour(look: Look) -> tuple[float, ...]:
+@DESCRIPTORS.register("colour")
+def _colour(look: Look) -> dict[str, float]:
     """Mean HSV saturation, and colourfulness after Hasler and Süsstrunk (2003) on channels in 0…1; 0 for grey."""
     if look.colour is None:
-        return 0.0, 0.0
+        return {"saturation": 0.0, "colourfulness": 0.0}
     high, low = look.colour.max(axis=2), look.colour.min(axis=2)
     red, green, blue = np.moveaxis(look.colour, 2, 0)
     first, second = red - green, (red + green) / 2 - blue
     colourfulness = np.hypot(first.std(), second.std()) + 0.3 * np.hypot(first.mean(), second.mean())
-    return float(((high - low) / (high + _EPSILON)).mean()), float(colourfulness)
+    saturation = float(((high - low) / (high + _EPSILON)).mean())
+    return {"saturation": saturation, "colourfulness": float(colourfulness)}
 
 
-@descriptor("entropy", "entropy")
-def _entropy(look: Look) -> tuple[float, ...]:
+@DESCRIPTORS.register("entropy")
+def _entropy(look: Look) -> dict[str, float]:
     """Shannon entropy of the 64-bin grey histogram, over its maximum: 0…1."""
     counts = np.bincount(np.minimum(look.grey * 64, 63).astype(np.int64).reshape(-1), minlength=64)
-    return (_entropy_of(counts) / np.log(64),)
+    return {"entropy": _entropy_of(counts) / np.log(64)}
 
 
-@descriptor("edges", "gradient", "edge_density", "edge_direction", "edge_coherence", "sharpness")
-def _edges(look: Look) -> tuple[float, ...]:
+@DESCRIPTORS.register("edges")
+def _edges(look: Look) -> dict[str, float]:
     """Sobel magnitude, share of strong edges, horizontal against vertical, coherence of direction, Laplacian deviation.
 
     Direction is (Gx² − Gy²) / (Gx² + Gy²), 1 for upright lines; coherence is that of the mean structure tensor.
@@ -130,43 +114,41 @@ def _edges(look: Look) -> tuple[float, ...]:
     magnitude = np.hypot(across, down)
     xx, yy, xy = float((across**2).mean()), float((down**2).mean()), float((across * down).mean())
     total = xx + yy + _EPSILON
-    coherence = float(np.hypot(xx - yy, 2 * xy)) / total
-    return (
-        float(magnitude.mean()),
-        float((magnitude > 0.1).mean()),
-        (xx - yy) / total,
-        coherence,
-        float(laplacian(look.grey).std()),
-    )
+    return {
+        "gradient": float(magnitude.mean()),
+        "edge_density": float((magnitude > 0.1).mean()),
+        "edge_direction": (xx - yy) / total,
+        "edge_coherence": float(np.hypot(xx - yy, 2 * xy)) / total,
+        "sharpness": float(laplacian(look.grey).std()),
+    }
 
 
-@descriptor(
-    "texture", "glcm_contrast", "glcm_energy", "glcm_homogeneity", "glcm_correlation", "glcm_anisotropy"
-)
-def _texture(look: Look) -> tuple[float, ...]:
+@DESCRIPTORS.register("texture")
+def _texture(look: Look) -> dict[str, float]:
     """Haralick (1973) statistics of grey-level co-occurrence, 16 levels, neighbours to the right and below averaged."""
     pairs = [co_occurrence(look.grey, _LEVELS, offset) for offset in ((0, 1), (1, 0))]
     right, below = (haralick(pair)[0] for pair in pairs)
-    contrast, energy, homogeneity, correlation = haralick((pairs[0] + pairs[1]) / 2)
-    return contrast, energy, homogeneity, correlation, (right - below) / (right + below + _EPSILON)
+    names = ("glcm_contrast", "glcm_energy", "glcm_homogeneity", "glcm_correlation")
+    values = dict(zip(names, haralick((pairs[0] + pairs[1]) / 2), strict=True))
+    return {**values, "glcm_anisotropy": (right - below) / (right + below + _EPSILON)}
 
 
-@descriptor("patterns", "lbp_entropy", "lbp_uniform", "lbp_flat")
-def _patterns(look: Look) -> tuple[float, ...]:
+@DESCRIPTORS.register("patterns")
+def _patterns(look: Look) -> dict[str, float]:
     """Local binary patterns, 8 neighbours (Ojala 2002): entropy of the codes, share of uniform and of flat ones."""
     if min(look.grey.shape) < 3:
-        return 0.0, 0.0, 1.0
+        return {"lbp_entropy": 0.0, "lbp_uniform": 0.0, "lbp_flat": 1.0}
     counts = np.bincount(lbp_codes(look.grey).reshape(-1), minlength=256)
     share = counts / counts.sum()
-    return (
-        _entropy_of(counts) / np.log(256),
-        float(share[PATTERN_OF_CODE != NOT_UNIFORM].sum()),
-        float(share[0]),
-    )
+    return {
+        "lbp_entropy": _entropy_of(counts) / np.log(256),
+        "lbp_uniform": float(share[PATTERN_OF_CODE != NOT_UNIFORM].sum()),
+        "lbp_flat": float(share[0]),
+    }
 
 
-@descriptor("frequency", "spectrum_slope", "high_frequency_share", "spectrum_anisotropy")
-def _frequency(look: Look) -> tuple[float, ...]:
+@DESCRIPTORS.register("frequency")
+def _frequency(look: Look) -> dict[str, float]:
     """Slope of log power over log frequency (natural scenes: about −2), power above 1/4 cycle a pixel, across against down."""
     centred = look.grey - look.grey.mean()
     power = np.abs(np.fft.rfft2(centred)) ** 2
@@ -175,7 +157,7 @@ def _frequency(look: Look) -> tuple[float, ...]:
     radius = np.hypot(down, across)
     total = float(power.sum())
     if total < 1e-6:
-        return 0.0, 0.0, 0.0
+        return {"spectrum_slope": 0.0, "high_frequency_share": 0.0, "spectrum_anisotropy": 0.0}
     bins = np.digitize(radius, _BANDS)
     by_band = np.bincount(bins.reshape(-1), power.reshape(-1), len(_BANDS) + 1)[1:-1]
     counts = np.bincount(bins.reshape(-1), minlength=len(_BANDS) + 1)[1:-1]
@@ -184,8 +166,11 @@ def _frequency(look: Look) -> tuple[float, ...]:
     if there.sum() > 1:
         centres = np.log(np.sqrt(_BANDS[:-1] * _BANDS[1:]))[there]
         slope = float(np.polyfit(centres, np.log(by_band[there] / counts[there] + 1e-12), 1)[0])
-    sideways = float(power[np.broadcast_to(across > down, power.shape)].sum()) / total
-    return slope, float(power[radius > 0.25].sum()) / total, sideways
+    return {
+        "spectrum_slope": slope,
+        "high_frequency_share": float(power[radius > 0.25].sum()) / total,
+        "spectrum_anisotropy": float(power[np.broadcast_to(across > down, power.shape)].sum()) / total,
+    }
 
 
 _BANDS = np.geomspace(0.01, 0.5, 9)

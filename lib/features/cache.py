@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +15,7 @@ from safetensors.numpy import save
 
 from lib.files import write_atomically
 
-Arrays = dict[str, npt.NDArray[np.generic]]
-
-
-@dataclass(frozen=True)
-class CachedFeatures:
-    """Arrays by name, and the text that was kept beside them."""
-
-    arrays: Arrays
-    facts: dict[str, str]
+NAME = "embeddings"
 
 
 @dataclass(frozen=True)
@@ -37,62 +30,46 @@ class FeatureCache:
         digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:32]
         return self.folder / f"{digest}.safetensors"
 
-    def read(self, *key: str) -> CachedFeatures | None:
-        """What is kept under the key; None where there is nothing, or nothing whole (a broken file is removed)."""
+    def read(self, *key: str) -> tuple[npt.NDArray[np.float32], dict[str, str]] | None:
+        """The features under the key with the text kept beside them; None where nothing whole is (a broken file is removed)."""
         path = self.path_of(*key)
         if not path.is_file():
             return None
         try:
             with safe_open(path, framework="numpy") as file:
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
-                facts = dict(file.metadata() or {})
+                kept = file.get_tensor(NAME), dict(file.metadata() or {})
             os.utime(path)
+            return kept
         except (SafetensorError, OSError, ValueError):
             _remove(path)
             return None
-        return CachedFeatures(arrays, facts)
 
-    def write(self, arrays: Arrays, facts: dict[str, str], *key: str) -> str | None:
-        """Keeps the arrays and makes room for them; returns why they could not be kept, None where they were."""
+    def write(self, values: npt.NDArray[np.float32], facts: dict[str, str], *key: str) -> str | None:
+        """Keeps the features and makes room for them; returns why they could not be kept, None where they were."""
         try:
-            write_atomically(self.path_of(*key), save(_contiguous(arrays), metadata=facts), flush=False)
+            content = save({NAME: np.ascontiguousarray(values)}, metadata=facts)
+            write_atomically(self.path_of(*key), content, flush=False)
             self._make_room()
         except OSError as error:
             return f"features not kept in {self.folder}: {error.strerror or error}"
         return None
 
     def _make_room(self) -> None:
-        kept = sorted(self.folder.glob("*.safetensors"), key=_last_use)
-        room = self.size_limit_gb * 1e9 - sum(_size(path) for path in kept)
+        kept = []
+        for path in self.folder.glob("*.safetensors"):
+            with suppress(FileNotFoundError):  # another process was quicker
+                state = path.stat()
+                kept.append((state.st_mtime, state.st_size, path))
+        room = self.size_limit_gb * 1e9 - sum(size for _, size, _ in kept)
         # The newest stays even when it is larger than the limit: it was asked for a moment ago.
-        for path in kept[:-1]:
+        for _, size, path in sorted(kept)[:-1]:
             if room >= 0:
                 return
-            room += _size(path)
+            room += size
             _remove(path)
-
-
-def _contiguous(arrays: Arrays) -> Arrays:
-    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-
-
-def _last_use(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def _remove(path: Path) -> None:
     # Another process may have been quicker, or the folder may be read-only: either way there is nothing to do here.
-    try:
+    with suppress(OSError):
         path.unlink(missing_ok=True)
-    except OSError:
-        return

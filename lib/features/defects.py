@@ -10,15 +10,6 @@ from lib.datasets.annotations import components
 from lib.datasets.base import DataSet
 from lib.datasets.images import read_reduced, reduced_size
 
-DEFECT_FEATURES = (
-    "defect_area_share",
-    "defect_count",
-    "defect_size_mean",
-    "defect_size_median",
-    "log_defect_size",
-    "defect_elongation",
-    "defect_contrast",
-)
 _AREA_PX = 256 * 256
 _RING_PX = 4
 

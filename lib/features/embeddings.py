@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lib.clock import Clock
 from lib.config import Settings
 from lib.datasets.base import DataSet
-from lib.features.cache import CachedFeatures, FeatureCache
+from lib.features.cache import FeatureCache
 from lib.records import BackboneInfo
 
 OnBatch = Callable[[int, int], None]
@@ -56,49 +56,38 @@ def embeddings_of(
 
     `on_batch(done, total)` is called while they are computed. Raises DataSetError that names an unreadable image.
     """
-    cache = FeatureCache(settings.cache_dir / "embeddings", settings.cache_size_gb)
-    key = _key(data_set, backbone)
-    kept = cache.read(*key)
-    if kept and _fits(kept, data_set, backbone):
-        seconds = float(kept.facts.get("seconds", 0))
-        return Embeddings(kept.arrays["embeddings"].astype(np.float32, copy=False), seconds, True)
-    computed = _compute(data_set, backbone, on_batch)
-    facts = {
-        "data_set": data_set.name,
-        "backbone": backbone.info.name,
-        "cache_key": backbone.cache_key,
-        "seconds": f"{computed.seconds:.3f}",
-    }
-    problem = cache.write({"embeddings": computed.values}, facts, *key)
-    notes = (*computed.notes, problem) if problem else computed.notes
-    return Embeddings(computed.values, computed.seconds, False, notes)
-
-
-def are_cached(data_set: DataSet, backbone: Embedder, settings: Settings) -> bool:
-    """Whether the embeddings lie in the cache, without reading them: for estimates, no promise that they are whole."""
-    cache = FeatureCache(settings.cache_dir / "embeddings", settings.cache_size_gb)
-    return cache.path_of(*_key(data_set, backbone)).is_file()
-
-
-def _key(data_set: DataSet, backbone: Embedder) -> tuple[str, str, str]:
-    return data_set.images_fingerprint, _order_of(data_set), backbone.cache_key
-
-
-def _compute(data_set: DataSet, backbone: Embedder, on_batch: OnBatch | None) -> Embeddings:
+    cache, key = _place(data_set, backbone, settings)
+    values, facts = cache.read(*key) or (None, {})
+    expected = (len(data_set), backbone.info.embedding_width)
+    if values is not None and values.shape == expected and np.isfinite(values).all():
+        seconds = float(facts.get("seconds", 0))
+        return Embeddings(values.astype(np.float32, copy=False), seconds, True)
     total = len(data_set)
     with Clock(backbone.threads) as clock:
         extraction = backbone.extract(
             (partial(data_set.read_image, index) for index in range(total)),
             (lambda done: on_batch(done, total)) if on_batch else None,
         )
-    return Embeddings(extraction.values, clock.seconds, False, extraction.notes)
+    facts = {
+        "data_set": data_set.name,
+        "backbone": backbone.info.name,
+        "cache_key": backbone.cache_key,
+        "seconds": f"{clock.seconds:.3f}",
+    }
+    problem = cache.write(extraction.values, facts, *key)
+    notes = (*extraction.notes, problem) if problem else extraction.notes
+    return Embeddings(extraction.values, clock.seconds, False, notes)
 
 
-def _order_of(data_set: DataSet) -> str:
-    return hashlib.sha256("\n".join(data_set.files).encode()).hexdigest()
+def are_cached(data_set: DataSet, backbone: Embedder, settings: Settings) -> bool:
+    """Whether the embeddings lie in the cache, without reading them: for estimates, no promise that they are whole."""
+    cache, key = _place(data_set, backbone, settings)
+    return cache.path_of(*key).is_file()
 
 
-def _fits(kept: CachedFeatures, data_set: DataSet, backbone: Embedder) -> bool:
-    values = kept.arrays.get("embeddings")
-    expected = (len(data_set), backbone.info.embedding_width)
-    return values is not None and values.shape == expected and bool(np.isfinite(values).all())
+def _place(
+    data_set: DataSet, backbone: Embedder, settings: Settings
+) -> tuple[FeatureCache, tuple[str, str, str]]:
+    order = hashlib.sha256("\n".join(data_set.files).encode()).hexdigest()
+    cache = FeatureCache(settings.cache_dir / "embeddings", settings.cache_size_gb)
+    return cache, (data_set.images_fingerprint, order, backbone.cache_key)

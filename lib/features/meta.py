@@ -14,8 +14,8 @@ from lib.datasets.derived import dominant
 from lib.datasets.images import read_reduced
 from lib.datasets.perceptual import near_duplicate_share
 from lib.datasets.splits import seeded_order
-from lib.features.appearance import AREA_PX, describe_image, descriptor_names, look_at
-from lib.features.defects import DEFECT_FEATURES, measure_defects
+from lib.features.appearance import AREA_PX, describe_image, look_at
+from lib.features.defects import measure_defects
 from lib.records.metrics_advice import advised_metric
 from lib.records.schema import DataSetFacts
 from lib.registry import Registry
@@ -36,6 +36,7 @@ class Sample:
 
     data_set: DataSet
     indices: npt.NDArray[np.int64]
+    descriptors: tuple[str, ...]
     appearance: npt.NDArray[np.float64]
     grey: npt.NDArray[np.bool_]
     sizes: npt.NDArray[np.int64]
@@ -50,28 +51,8 @@ class Sample:
         return None if areas is None else dominant(areas)
 
 
-Measure = Callable[[Sample], dict[str, float]]
-
-
-@dataclass(frozen=True)
-class FeatureGroup:
-    """Meta-features measured together; `measure` gives some or all of `names`."""
-
-    names: tuple[str, ...]
-    measure: Measure
-
-
-FEATURE_GROUPS: Registry[FeatureGroup] = Registry("group of meta-features")
-
-
-def feature_group(group: str, *names: str) -> Callable[[Measure], Measure]:
-    """Registers the decorated function as the source of the meta-features `names`: all it takes to add some."""
-
-    def register(measure: Measure) -> Measure:
-        FEATURE_GROUPS.register(group)(FeatureGroup(names, measure))
-        return measure
-
-    return register
+FEATURE_GROUPS: Registry[Callable[[Sample], dict[str, float]]] = Registry("group of meta-features")
+"""Meta-features measured together, those that apply: a decorated function is all it takes to add some."""
 
 
 def data_set_facts(data_set: DataSet, *, max_images: int | None = None, seed: int = 0) -> DataSetFacts:
@@ -85,7 +66,7 @@ def data_set_facts(data_set: DataSet, *, max_images: int | None = None, seed: in
     sample = look(data_set, max_images or MAX_IMAGES, seed)
     features: dict[str, float] = {}
     for name in FEATURE_GROUPS:
-        features |= {key: float(value) for key, value in FEATURE_GROUPS[name].measure(sample).items()}
+        features |= {key: float(value) for key, value in FEATURE_GROUPS[name](sample).items()}
     card, info = data_set.card, data_set.info()
     metric, reason = advised_metric(info.task, info.class_counts, info.n_images)
     return DataSetFacts(
@@ -107,9 +88,7 @@ def data_set_facts(data_set: DataSet, *, max_images: int | None = None, seed: in
     )
 
 
-@feature_group(
-    "counts", "n_images", "log_n_images", "n_train", "log_n_train", "n_classes", "n_train_per_class"
-)
+@FEATURE_GROUPS.register("counts")
 def _counts(sample: Sample) -> dict[str, float]:
     """Images, images to train on, classes, images to train on a class; of the mean fold."""
     data_set = sample.data_set
@@ -126,7 +105,7 @@ def _counts(sample: Sample) -> dict[str, float]:
     return values
 
 
-@feature_group("balance", "class_entropy", "majority_share", "minority_share", "imbalance")
+@FEATURE_GROUPS.register("balance")
 def _balance(sample: Sample) -> dict[str, float]:
     """How even the classes are: entropy over its maximum, shares, imbalance.
 
@@ -146,9 +125,7 @@ def _balance(sample: Sample) -> dict[str, float]:
     }
 
 
-@feature_group(
-    "size", "height_mean", "width_mean", "log_area_mean", "aspect_mean", "aspect_spread", "size_spread"
-)
+@FEATURE_GROUPS.register("size")
 def _size(sample: Sample) -> dict[str, float]:
     """Height and width in pixels, shape, and how much they differ between images."""
     height, width = sample.sizes[:, 0].astype(float), sample.sizes[:, 1].astype(float)
@@ -162,20 +139,16 @@ def _size(sample: Sample) -> dict[str, float]:
     }
 
 
-@feature_group(
-    "appearance",
-    "grey_share",
-    *(f"{name}_{statistic}" for name in descriptor_names() for statistic in ("mean", "spread")),
-)
+@FEATURE_GROUPS.register("appearance")
 def _appearance(sample: Sample) -> dict[str, float]:
     """Mean over the images of every appearance number, and its spread between them."""
     values = {"grey_share": float(sample.grey.mean())}
-    for name, column in zip(descriptor_names(), sample.appearance.T, strict=True):
+    for name, column in zip(sample.descriptors, sample.appearance.T, strict=True):
         values |= {f"{name}_mean": float(column.mean()), f"{name}_spread": float(column.std())}
     return values
 
 
-@feature_group("likeness", "near_duplicate_share", "appearance_dimensions")
+@FEATURE_GROUPS.register("likeness")
 def _likeness(sample: Sample) -> dict[str, float]:
     """Near-duplicates, and how widely the images differ in their appearance as a whole."""
     hashes, used = sample.data_set.hashes, sample.data_set.used
@@ -190,9 +163,7 @@ def _likeness(sample: Sample) -> dict[str, float]:
     return values
 
 
-@feature_group(
-    "separability", "separability_mean", "separability_max", "nearest_mean_accuracy", "nearest_mean_gain"
-)
+@FEATURE_GROUPS.register("separability")
 def _separability(sample: Sample) -> dict[str, float]:
     """How well appearance alone tells the classes apart.
 
@@ -216,7 +187,7 @@ def _separability(sample: Sample) -> dict[str, float]:
     }
 
 
-@feature_group("defects", "defect_image_share", "classes_per_defect_image", *DEFECT_FEATURES)
+@FEATURE_GROUPS.register("defects")
 def _defects(sample: Sample) -> dict[str, float]:
     """Where masks exist: share of images with defects, their area, number, size and contrast."""
     areas = sample.data_set.mask_areas
@@ -241,10 +212,11 @@ def look(data_set: DataSet, max_images: int, seed: int) -> Sample:
     paths = [data_set.root / data_set.files[i] for i in indices]
     with ThreadPoolExecutor(max_workers=2) as pool:
         looks = list(pool.map(lambda path: look_at(read_reduced(path, AREA_PX)), paths))
-        appearance = np.stack(list(pool.map(describe_image, looks)))
+        described = list(pool.map(describe_image, looks))
     assert data_set.sizes is not None, "a loaded data set has them"
     grey = np.array([look.colour is None for look in looks])
-    return Sample(data_set, indices, appearance, grey, data_set.sizes[indices], seed)
+    appearance = np.array([list(numbers.values()) for numbers in described])
+    return Sample(data_set, indices, tuple(described[0]), appearance, grey, data_set.sizes[indices], seed)
 
 
 def _first_by_hash(

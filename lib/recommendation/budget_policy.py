@@ -12,7 +12,6 @@ from lib.performance_prediction.boosting.cells import Pair, mean_known, pair_of
 from lib.performance_prediction.boosting.evidence import Evidence, families_of, gather_evidence
 from lib.performance_prediction.boosting.row_model import FittedRowModel, RowModel
 from lib.performance_prediction.rows.scenarios import Scenarios
-from lib.performance_prediction.table.score_table import Floats
 from lib.records import DataSetFacts, DataSetInfo, RunRecord
 from lib.records.schema import PRIMARY_METRIC, Metric
 
@@ -63,7 +62,11 @@ class BudgetPolicy:
 
     def order(self, options: Sequence[Option], own: Sequence[RunRecord]) -> list[int]:
         """Positions of all options, the one to run first in front. `own`: finished runs on these data sets so far."""
-        rates = self._rates(options, own)
+        gains = {
+            name: self._gains(one, own)
+            for name, one in {o.data_set.name: o.data_set for o in options}.items()
+        }
+        rates = [gains[o.data_set.name].get(o.pair, 0.0) / max(o.cost_s, 1e-3) for o in options]
         return sorted(range(len(options)), key=lambda i: (-rates[i], options[i].seed, options[i].cost_s))
 
     def outlook(self, data_set: DataSetInfo, remaining: Sequence[Pair], own: Sequence[RunRecord]) -> Outlook:
@@ -76,7 +79,7 @@ class BudgetPolicy:
             return Outlook(data_set.name, best, len(left))
         scenarios = self._scenarios(model, data_set, measured)
         rest = scenarios.values[:, known].max(axis=1)
-        low, high = weighted_quantiles(rest, scenarios.weights, (0.05, 0.95))
+        low, high = np.quantile(rest, (0.05, 0.95), weights=scenarios.weights, method="inverted_cdf").tolist()
         grid = float(scenarios.weights @ np.maximum(rest, best or 0.0))
         return Outlook(
             data_set=data_set.name,
@@ -88,14 +91,6 @@ class BudgetPolicy:
             found=None if best is None else float(scenarios.weights @ (rest <= best)),
             share=None if best is None else best / max(grid, 1e-9),
         )
-
-    def _rates(self, options: Sequence[Option], own: Sequence[RunRecord]) -> list[float]:
-        """Expected gain a second of each option; 0 for what no model speaks of."""
-        gains: dict[str, Mapping[Pair, float]] = {}
-        for option in options:
-            if option.data_set.name not in gains:
-                gains[option.data_set.name] = self._gains(option.data_set, own)
-        return [gains[o.data_set.name].get(o.pair, 0.0) / max(o.cost_s, 1e-3) for o in options]
 
     def _gains(self, data_set: DataSetInfo, own: Sequence[RunRecord]) -> dict[Pair, float]:
         """Pair → how much it is expected to raise the best in hand; of a data set without any, its expected quality."""
@@ -150,11 +145,3 @@ def _measured(own: Sequence[RunRecord], data_set: DataSetInfo, metric: Metric) -
             quality = record.quality(metric=metric) if chosen_by is None else chosen_by
             found.setdefault(pair_of(record), []).append(quality)
     return {pair: mean for pair, values in found.items() if (mean := mean_known(values)) is not None}
-
-
-def weighted_quantiles(values: Floats, weights: Floats, shares: Sequence[float]) -> list[float]:
-    """The smallest values (n,) below or at which at least each share of the weights (n,) lies."""
-    order = np.argsort(values)
-    reached = np.cumsum(weights[order]) / weights.sum()
-    places = np.searchsorted(reached, np.array(shares) - 1e-12)
-    return [float(values[order][min(int(place), len(values) - 1)]) for place in places]

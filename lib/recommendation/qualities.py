@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from lib.errors import TooLittleDataError
 from lib.performance_prediction.als.matrix import quality_matrix
-from lib.performance_prediction.boosting.cells import Pair
+from lib.performance_prediction.boosting.cells import Cell, Pair, cell_of, pair_of
 from lib.performance_prediction.boosting.contract import (
     SET_PREDICTORS,
     FittedSetPredictor,
     Floats,
+    Known,
     KnownCells,
     Regime,
 )
 from lib.performance_prediction.boosting.evidence import Evidence
-from lib.performance_prediction.boosting.intervals import FamilyResiduals
-from lib.performance_prediction.boosting.judgement import (
-    AVERAGES,
-    Judgement,
-    RegimeJudgement,
-    judge,
-    load_judgement,
-)
-from lib.performance_prediction.boosting.scores import ANSWER, combine
+from lib.performance_prediction.boosting.judgement import AVERAGES, Judgement, RegimeJudgement, judge
+from lib.performance_prediction.boosting.saved_row import SavedRowModel
+from lib.performance_prediction.boosting.scores import ANSWER, FamilyResiduals, combine
 from lib.recommendation.answer import Basis, PairQuality, counted
-from lib.recommendation.measured import Measured, measured_pairs
-from lib.records import DataSetFacts, RunRecord
+from lib.records import CHANCE_HEAD, DataSetFacts, RunRecord
 
 FEWEST_KNOWN = (
     3  # intervals of probed sets were judged with six known cells; with fewer those of unseen sets are safer
 )
 COMPLETED_WIDENING = 1.5  # a pair never run anywhere has the error of completion on top of that of prediction
 UNKNOWN_SPREAD = 0.25
+NORMAL_90 = 1.645  # half width of a normal's central 90 %, in standard deviations
 
 
 @dataclass(frozen=True)
@@ -53,10 +49,18 @@ class Qualities:
     judged: RegimeJudgement | None
     complete: bool
 
-    @property
-    def typical_error(self) -> float | None:
-        """Mean absolute error of such answers on left-out data sets."""
-        return self.judged.answer.mae.mean if self.judged else None
+
+@dataclass(frozen=True)
+class _Doubt:
+    """How far what is not measured may be off: left-out `residuals`; `spread` of a pair's place among the others."""
+
+    residuals: FamilyResiduals | None
+    spread: float
+
+    def interval(self, said: Floats, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
+        """Lower and upper ends; all of [0, 1] where nothing could be judged."""
+        nothing = np.zeros(len(pairs)), np.ones(len(pairs))
+        return nothing if self.residuals is None else self.residuals.interval(said, pairs)
 
 
 def pair_qualities(
@@ -65,132 +69,93 @@ def pair_qualities(
     """Qualities for the data set described by `new`, given what was measured or `probed` on it.
 
     Level and order come from those that leaving families out has shown to be best: models only where a saved judgement of
-    exactly this evidence says so (`boosting.py evaluate` makes it), else what is quick, judged here and now.
+    exactly this evidence says so (`boosting.py evaluate` makes it), else what is quick, judged here and now. No predictor
+    was judged on folders without labels: there the averages answer, which need none.
     """
     measured = measured_pairs(evidence, new, probed)
-    own = {run.data_set.name for run in evidence.runs if run.data_set.fingerprint == new.fingerprint}
-    others = evidence.without({evidence.families[name] for name in own}) if own else evidence
+    others = evidence.without(evidence.own_families(new))
     others = others if others.cells else evidence
     regime: Regime = "probed" if measured else "unseen"
-    few = 0 < len(measured) < FEWEST_KNOWN
-    judgement = _judgement(evidence, out_dir, ("unseen", "probed") if few else (regime,))
-    judged = judgement.regimes.get(regime) if judgement else None
-    level, order, reasons = _answering(regime, judged, new)
-    fitted = {name: _fitted(name, others, out_dir) for name in {level, order}}
-    residuals = _residuals(judgement, "unseen" if few else regime, new)
-    known = {pair: cell.known for pair, cell in measured.items()}
-    said = _said(evidence, fitted[level], fitted[order], new, known)
-    spread = _spread(judged)
+    wary: Regime = "unseen" if len(measured) < FEWEST_KNOWN else "probed"
+    try:
+        saved = Judgement.load(out_dir, evidence)
+        judgement = saved or judge(evidence, quick=True, regimes=sorted({wary, regime}))
+    except TooLittleDataError:
+        judgement = None
+    regimes = judgement.regimes if judgement else {}
+    judged, doubted = regimes.get(regime), regimes.get(wary)
+    level = order = AVERAGES[regime]
+    reasons: tuple[str, ...] = ("too few unrelated data sets to judge a predictor: pair means answer",)
+    if not new.classes and regime == "unseen":
+        reasons = (
+            "without labels the pairs' averages answer: every better predictor reads how the classes lie",
+        )
+    elif judged:
+        level, order, reasons = judged.level, judged.order, judged.reasons
+    answering = ANSWER if new.classes or wary == "probed" else AVERAGES[wary]
+    residuals = doubted.residuals(answering) if doubted else None
+    doubt = _Doubt(residuals, judged.order_error if judged else UNKNOWN_SPREAD)
+    fitted = {name: _fitted(name, others, out_dir, regime) for name in {level, order}}
+    known = {pair: Known.of(m.cell) for pair, m in measured.items()}
+    by_level, by_order = (fitted[name].predict(new, evidence.pairs, known) for name in (level, order))
+    said = combine(by_level, by_order, np.array([pair not in known for pair in evidence.pairs]))
     pairs = [
         *_measured(measured),
-        *_predicted(evidence, said, known, residuals, spread),
-        *_completed(evidence, said, known, residuals, spread),
+        *_predicted(evidence, said, known, doubt),
+        *_completed(evidence, said, known, doubt),
     ]
     ranked = sorted(pairs, key=lambda p: (-p.rank_by, p.pair))
     return Qualities(tuple(ranked), level, order, reasons, judged, bool(judgement and judgement.complete))
 
 
-def _judgement(evidence: Evidence, out_dir: Path, regimes: Sequence[Regime]) -> Judgement | None:
-    if saved := load_judgement(out_dir, evidence):
-        return saved
-    try:
-        return judge(evidence, quick=True, regimes=regimes)
-    except TooLittleDataError:
-        return None
-
-
-def _answering(
-    regime: Regime, judged: RegimeJudgement | None, new: DataSetFacts
-) -> tuple[str, str, tuple[str, ...]]:
-    """Who says the level, who the order, and why. No predictor was judged on folders without labels; averages need none."""
-    averages = AVERAGES[regime]
-    if not new.classes and regime == "unseen":
-        why = "without labels the pairs' averages answer: every better predictor reads how the classes lie"
-        return averages, averages, (why,)
-    if judged is None:
-        return averages, averages, ("too few unrelated data sets to judge a predictor: pair means answer",)
-    return judged.level, judged.order, judged.reasons
-
-
-def _fitted(name: str, evidence: Evidence, out_dir: Path) -> FittedSetPredictor:
+def _fitted(name: str, evidence: Evidence, out_dir: Path, regime: Regime) -> FittedSetPredictor:
+    """As saved where it was fitted on exactly this evidence, else fitted now."""
+    saved: FittedSetPredictor | None = None
     if name == "row_model":
+        if regime == "unseen" and (saved := SavedRowModel.load(out_dir, evidence)):
+            return saved
         import lib.performance_prediction.boosting.row_model  # registers it
     if name.startswith("catboost"):
         import lib.performance_prediction.boosting.booster  # noqa: F401  registers CatBoost
         from lib.performance_prediction.boosting.files import load_booster
 
-        if loaded := load_booster(out_dir, evidence, name == "catboost_probed"):
-            return loaded
-    return SET_PREDICTORS[name]().fit(evidence)
-
-
-def _residuals(judgement: Judgement | None, regime: Regime, new: DataSetFacts) -> FamilyResiduals | None:
-    judged = judgement.regimes.get(regime) if judgement else None
-    if judged is None:
-        return None
-    return judged.residuals(ANSWER if new.classes or regime == "probed" else AVERAGES["unseen"])
-
-
-def _spread(judged: RegimeJudgement | None) -> float:
-    """How far a predicted pair typically lies from its place among the others."""
-    return judged.order_error if judged else UNKNOWN_SPREAD
-
-
-def _said(
-    evidence: Evidence,
-    level: FittedSetPredictor,
-    order: FittedSetPredictor,
-    new: DataSetFacts,
-    known: KnownCells,
-) -> Floats:
-    """Predicted quality of every pair of the evidence, (n_pairs,): the level of one predictor, the order of another."""
-    hidden = np.array([pair not in known for pair in evidence.pairs])
-    by_level, by_order = (p.predict(new, evidence.pairs, known) for p in (level, order))
-    return combine(by_level, by_order, hidden)
+        saved = load_booster(out_dir, evidence, name == "catboost_probed")
+    return saved or SET_PREDICTORS[name]().fit(evidence)
 
 
 def _measured(measured: Mapping[Pair, Measured]) -> list[PairQuality]:
     """Ranked by their validation parts, which are on another level than the test parts: moved by the mean difference."""
-    gaps = [m.known.quality - m.chosen_by for m in measured.values() if m.chosen_by is not None]
+    gaps = [m.cell.quality - m.cell.validation for m in measured.values() if m.cell.validation is not None]
     level = float(np.mean(gaps)) if gaps else 0.0
     return [
         _quality(
             pair,
-            m.known.quality,
-            m.low,
-            m.high,
             "measured",
             m.words,
-            m.known.quality if m.chosen_by is None else m.chosen_by + level,
-            m.known.standard_error,
+            (m.cell.quality, m.low, m.high),
+            m.cell.quality if m.cell.validation is None else m.cell.validation + level,
+            m.cell.standard_error or 0.0,
         )
         for pair, m in measured.items()
     ]
 
 
-def _predicted(
-    evidence: Evidence, said: Floats, known: KnownCells, residuals: FamilyResiduals | None, spread: float
-) -> list[PairQuality]:
-    low, high = _interval(said, evidence.pairs, residuals)
+def _predicted(evidence: Evidence, said: Floats, known: KnownCells, doubt: _Doubt) -> list[PairQuality]:
+    ends = zip(said, *doubt.interval(said, evidence.pairs), strict=True)
     found = []
-    for i, pair in enumerate(evidence.pairs):
+    for pair, numbers in zip(evidence.pairs, ends, strict=True):
         if pair not in known:
-            of_pair = [cell for cell in evidence.cells if cell.pair == pair]
-            runs = sum(cell.n_runs for cell in of_pair)
-            words = f"{counted(runs, 'run')} on {counted(len(of_pair), 'other data set')}"
-            found.append(_quality(pair, said[i], low[i], high[i], "predicted", words, said[i], spread))
+            of_pair = [cell.n_runs for cell in evidence.cells if cell.pair == pair]
+            words = f"{counted(sum(of_pair), 'run')} on {counted(len(of_pair), 'other data set')}"
+            found.append(_quality(pair, "predicted", words, numbers, numbers[0], doubt.spread))
     return found
 
 
-def _completed(
-    evidence: Evidence, said: Floats, known: KnownCells, residuals: FamilyResiduals | None, spread: float
-) -> list[PairQuality]:
+def _completed(evidence: Evidence, said: Floats, known: KnownCells, doubt: _Doubt) -> list[PairQuality]:
     """Possible pairs that no data set has: ALS says where they stand among the others, the prediction how this set differs."""
     matrix = quality_matrix(evidence)
-    holes = {
-        Pair(matrix.backbones[i], matrix.heads[j]): (i, j)
-        for i, j in np.argwhere(~matrix.measured & matrix.possible).tolist()
-    }
+    places = np.argwhere(~matrix.measured & matrix.possible).tolist()
+    holes = {Pair(matrix.backbones[i], matrix.heads[j]): (i, j) for i, j in places}
     pairs = [pair for pair in holes if pair not in known]
     if not pairs:
         return []
@@ -199,40 +164,76 @@ def _completed(
     filled = embed_matrix(matrix).predict()
     shift = float(np.mean(said - [matrix.effects.quality(pair) for pair in evidence.pairs]))
     completed = np.clip([filled[holes[pair]] + shift for pair in pairs], 0, 1)
-    low, high = _interval(completed, pairs, residuals)
+    low, high = (
+        np.clip(completed + COMPLETED_WIDENING * (end - completed), 0, 1)
+        for end in doubt.interval(completed, pairs)
+    )
+    words = "never run anywhere: ALS on the other pairs of its backbone and its head"
     return [
-        _quality(
-            pair,
-            value,
-            max(value - COMPLETED_WIDENING * (value - below), 0),
-            min(value + COMPLETED_WIDENING * (above - value), 1),
-            "completed",
-            "never run anywhere: ALS on the other pairs of its backbone and its head",
-            value,
-            COMPLETED_WIDENING * spread,
-        )
-        for pair, value, below, above in zip(pairs, completed, low, high, strict=True)
+        _quality(pair, "completed", words, numbers, numbers[0], COMPLETED_WIDENING * doubt.spread)
+        for pair, numbers in zip(pairs, zip(completed, low, high, strict=True), strict=True)
     ]
 
 
 def _quality(
-    pair: Pair,
-    quality: float,
-    low: float,
-    high: float,
-    basis: Basis,
-    words: str,
-    rank_by: float,
-    spread: float,
+    pair: Pair, basis: Basis, words: str, ends: tuple[float, float, float], rank_by: float, spread: float
 ) -> PairQuality:
-    numbers = {"quality": quality, "low": low, "high": high, "rank_by": rank_by, "spread": spread}
-    rounded = {name: round(float(value), 4) for name, value in numbers.items()}
-    return PairQuality(backbone=pair.backbone, head=pair.head, basis=basis, evidence=words, **rounded)
+    """`ends`: the quality, and the lower and upper end of its interval."""
+    names = ("quality", "low", "high", "rank_by", "spread")
+    numbers = {n: round(float(x), 4) for n, x in zip(names, (*ends, rank_by, spread), strict=True)}
+    return PairQuality(backbone=pair.backbone, head=pair.head, basis=basis, evidence=words, **numbers)
 
 
-def _interval(
-    predicted: Floats, pairs: Sequence[Pair], residuals: FamilyResiduals | None
-) -> tuple[Floats, Floats]:
-    if residuals is None:
-        return np.zeros(len(pairs)), np.ones(len(pairs))
-    return residuals.interval(predicted, pairs)
+@dataclass(frozen=True)
+class Measured:
+    """A pair's cell on the data set, with the 90 % interval of one more run on other test images; `words`: where from."""
+
+    cell: Cell
+    low: float
+    high: float
+    words: str
+
+
+def measured_pairs(
+    evidence: Evidence, facts: DataSetFacts, probed: Sequence[RunRecord] = ()
+) -> dict[Pair, Measured]:
+    """The pairs with runs whose data set has the fingerprint of `facts`, and those that were `probed` and never run on it."""
+    if not facts.fingerprint:
+        return {}
+    own = [run for run in evidence.runs if run.data_set.fingerprint == facts.fingerprint]
+    found = {pair: _measured_cell(runs, evidence, probed=True) for pair, runs in _by_pair(probed).items()}
+    found |= {pair: _measured_cell(runs, evidence, probed=False) for pair, runs in _by_pair(own).items()}
+    return {pair: cell for pair, cell in found.items() if cell is not None}
+
+
+def _by_pair(runs: Iterable[RunRecord]) -> dict[Pair, list[RunRecord]]:
+    by_pair: defaultdict[Pair, list[RunRecord]] = defaultdict(list)
+    for run in runs:
+        if run.head.name != CHANCE_HEAD:
+            by_pair[pair_of(run)].append(run)
+    return by_pair
+
+
+def _measured_cell(runs: list[RunRecord], evidence: Evidence, probed: bool) -> Measured | None:
+    """Spread over seeds (Student's t for one more draw) and over test images, added in squares."""
+    qualities = [q for run in runs if (q := run.quality(metric=evidence.metric)) is not None]
+    if not qualities:
+        return None
+    cell, images = cell_of(runs, "", evidence.epoch, evidence.metric), runs[0].data_set.n_test
+    counting = float(
+        np.sqrt(cell.quality * (1 - cell.quality) / max(images, 1))
+    )  # of a share of so many images
+    cell = replace(cell, standard_error=cell.standard_error or counting)
+    half = float(np.hypot(_spread_of_seeds(qualities), NORMAL_90 * (cell.standard_error or 0.0)))
+    place = f"probed on {images} of its images" if probed else "on this very data set"
+    low, high = max(cell.quality - half, 0.0), min(cell.quality + half, 1.0)
+    return Measured(cell, low, high, f"{counted(len(runs), 'run')} {place}")
+
+
+def _spread_of_seeds(qualities: list[float]) -> float:
+    if len(qualities) < 2:
+        return 0.0
+    from scipy.special import stdtrit  # a second of import that most answers do not need
+
+    n = len(qualities)
+    return float(stdtrit(n - 1, 0.95) * np.std(qualities, ddof=1) * np.sqrt(1 + 1 / n))

@@ -1,4 +1,4 @@
-"""Facts of a folder in, ranked pairs out, with what each number rests on and what to be wary of."""
+"""Facts of a folder in, ranked pairs out, with what each number rests on, what to be wary of, and what to run next."""
 
 from __future__ import annotations
 
@@ -6,16 +6,26 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from lib.errors import TooLittleDataError
-from lib.performance_prediction.boosting.contract import chance_level
+from lib.performance_prediction.boosting.contract import Known, chance_level
 from lib.performance_prediction.boosting.evidence import Evidence
-from lib.recommendation.answer import Candidate, Cost, PairQuality, Recommendation
+from lib.performance_prediction.boosting.scores import FEWEST_FAMILIES
+from lib.recommendation.answer import Candidate, Cost, PairQuality, Recommendation, counted
 from lib.recommendation.costs import CostBook
 from lib.recommendation.likeness import likeness
-from lib.recommendation.qualities import pair_qualities
-from lib.recommendation.warnings import equals_sentences, evidence_sentences, warning_sentences
+from lib.recommendation.qualities import Qualities, measured_pairs, pair_qualities
 from lib.records import DataSetFacts, RunRecord
+
+if TYPE_CHECKING:
+    from lib.performance_prediction.rows.suggest import SuggestedColumns
+
+WIDE_INTERVAL = 0.35
+NAMED_SETS = 8
+NAMED_EQUALS = 3
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Limits:
         """By what factor the cost is beyond the limits, 1 or less: within; infinite where the latency is not known."""
         factors = [0.0]
         if self.latency_ms is not None:
-            factors.append(float("inf") if cost.latency_ms is None else cost.latency_ms / self.latency_ms)
+            factors.append(math.inf if cost.latency_ms is None else cost.latency_ms / self.latency_ms)
         if self.parameters is not None:
             factors.append(cost.parameters / self.parameters)
         return max(factors)
@@ -54,11 +64,10 @@ def recommend(
     within = [(quality, cost) for quality, cost in priced if limits.excess(cost) <= 1]
     if not within:
         raise TooLittleDataError(_nothing_within(limits, priced))
-    alike = likeness(evidence, new)
+    similar, unlike = likeness(evidence, new)
     ranked = [_candidate(rank, within[0][0], *entry) for rank, entry in enumerate(within, 1)]
     equals = [candidate for candidate in ranked if candidate.equal]
     chance = chance_level(new, evidence.metric)
-    warnings = warning_sentences(evidence, qualities, new, ranked[:top])
     return Recommendation(
         data_set=new.name,
         task=evidence.task,
@@ -67,13 +76,13 @@ def recommend(
         candidates=tuple(ranked[:top]),
         n_considered=len(within),
         equals=len(equals),
-        similar=alike.similar,
+        similar=similar,
         level=qualities.level,
         order=qualities.order,
-        typical_error=qualities.typical_error,
+        typical_error=qualities.judged.answer.mae.mean if qualities.judged else None,
         chance_quality=round(chance, 4) if chance else None,
-        evidence=(*equals_sentences(equals), *evidence_sentences(evidence, qualities)),
-        warnings=(*([alike.unlike] if alike.unlike else []), *warnings),
+        evidence=(*_equals_sentences(equals), *_evidence_sentences(evidence, qualities)),
+        warnings=(*unlike, *_warnings(evidence, qualities, new, ranked[:top])),
     )
 
 
@@ -85,13 +94,102 @@ def _candidate(rank: int, first: PairQuality, quality: PairQuality, cost: Cost) 
 
 
 def _nothing_within(limits: Limits, priced: Sequence[tuple[PairQuality, Cost]]) -> str:
-    asked = [
-        *([f"{limits.latency_ms:g} ms"] if limits.latency_ms is not None else []),
-        *([f"{limits.parameters:,} parameters"] if limits.parameters is not None else []),
-    ]
+    asked = [] if limits.latency_ms is None else [f"{limits.latency_ms:g} ms"]
+    asked += [] if limits.parameters is None else [f"{limits.parameters:,} parameters"]
     nearest, cost = min(priced, key=lambda item: limits.excess(item[1]))
     latency = "unknown latency" if cost.latency_ms is None else f"{cost.latency_ms:.1f} ms"
     return (
         f"none of the {len(priced)} pairs stays within {' and '.join(asked)}; the nearest possible is "
         f"{nearest.pair.label} with {latency} and {cost.parameters:,} parameters: raise the limits to that"
     )
+
+
+def _evidence_sentences(evidence: Evidence, qualities: Qualities) -> tuple[str, ...]:
+    """Which runs, which data sets, and how wrong such numbers have been."""
+    families = sorted({evidence.families[name] for name in evidence.data_sets})
+    shown = ", ".join(families[:NAMED_SETS]) + (" …" if len(families) > NAMED_SETS else "")
+    sentences = [
+        f"{len(evidence.runs)} runs at epoch {evidence.epoch} on {counted(len(evidence.data_sets), 'data set')} of "
+        f"{counted(len(families), 'unrelated origin')} ({shown}), {len(evidence.pairs)} pairs"
+    ]
+    if qualities.judged:
+        answer = qualities.judged.answer
+        missed = "" if answer.regret_1 is None else f", their first choice missed {answer.regret_1.mean:.3f}"
+        sentences.append(
+            f"on families left out such answers were off by {answer.mae.mean:.3f} on average{missed}"
+        )
+    return (*sentences, *qualities.reasons, *evidence.left_out)
+
+
+def _equals_sentences(equals: Sequence[Candidate]) -> list[str]:
+    """The pairs that the evidence cannot tell from the first, and the cheapest of them."""
+    if len(equals) < 2:
+        return []
+    named = ", ".join(c.pair.label for c in equals[1 : 1 + NAMED_EQUALS])
+    more = f" and {len(equals) - 1 - NAMED_EQUALS} more" if len(equals) > 1 + NAMED_EQUALS else ""
+    quickest = min(equals, key=lambda c: (c.cost.latency_ms or math.inf, c.rank))
+    cheapest = f"; the quickest of them is {quickest.pair.label}" if quickest.cost.latency_ms else ""
+    return [f"{equals[0].pair.label} is not told from {named}{more} by this evidence{cheapest}"]
+
+
+def _warnings(
+    evidence: Evidence, qualities: Qualities, new: DataSetFacts, candidates: Sequence[Candidate]
+) -> list[str]:
+    """Everything that makes the evidence thin, the gravest first; empty where nothing does."""
+    families = {evidence.families[name] for name in evidence.data_sets}
+    domains = {run.data_set.domain for run in evidence.runs}
+    width = next((c.high - c.low for c in candidates if c.basis != "measured"), None)
+    thin = width is not None and len(families) < FEWEST_FAMILIES
+    warnings = [
+        (
+            evidence.random_weights,
+            "RANDOM WEIGHTS: the runs behind these numbers had no pretrained weights, they say nothing about pretrained networks",
+        ),
+        (
+            evidence.procedural,
+            "every known data set is procedural (drawn by a program): nothing here was learnt from real images",
+        ),
+        (
+            new.domain not in {*domains, "unknown"},
+            f"no run is from the domain {new.domain}: the numbers come from {', '.join(sorted(domains))}",
+        ),
+        (
+            thin,
+            f"thin evidence: {counted(len(families), 'unrelated data set')}, {FEWEST_FAMILIES} are needed for a 90 % interval, so none is given",
+        ),
+        (
+            not thin and (width or 0) > WIDE_INTERVAL,
+            f"wide interval: the best prediction may be {(width or 0) / 2:.2f} off either way; the order of the pairs is surer than the level",
+        ),
+        (
+            not new.classes,
+            "no labels of this task: how many classes there are, how even and how separable, is not known",
+        ),
+        (
+            width is not None and not qualities.complete,
+            "models were not asked: they have not been judged on exactly these runs; `scripts/boosting.py evaluate` does that once",
+        ),
+    ]
+    return [sentence for holds, sentence in warnings if holds]
+
+
+def next_runs(
+    evidence: Evidence, new: DataSetFacts, count: int, probed: Sequence[RunRecord] = ()
+) -> SuggestedColumns:
+    """The `count` pairs to run next on the data set described by `new`, those already measured on it left out: the largest
+    expected gain over what is in hand, a second of training.
+
+    A pair whose training time no record knows counts as the dearest. Raises TooLittleDataError with runs on fewer than
+    two unrelated data sets.
+    """
+    from lib.performance_prediction.boosting.row_model import RowModel
+    from lib.performance_prediction.rows.suggest import suggest
+
+    fitted = RowModel().fit(evidence.without(evidence.own_families(new)))
+    measured = measured_pairs(evidence, new, probed)
+    values = fitted.row({pair: Known.of(m.cell) for pair, m in measured.items()})
+    book = CostBook(evidence)
+    times = [book.cost(pair, new).training_s for pair in fitted.pairs]
+    dearest = max([t for t in times if t is not None], default=1.0)
+    costs = np.array([max(dearest if t is None else t, 1e-3) for t in times])
+    return suggest(fitted.model, values, costs, count, fitted.line(new))

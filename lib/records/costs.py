@@ -63,3 +63,14 @@ def usual_device(records: Iterable[RunRecord]) -> str | None:
     """The device that most finished runs ran on (ties: the first by name); None without any."""
     counts = Counter(record.environment.device for record in records if record.status == "finished")
     return min(counts, key=lambda device: (-counts[device], device), default=None)
+
+
+def memory_mb(records: Iterable[RunRecord], device: str) -> dict[tuple[str, bool], float]:
+    """(backbone, finetuned) → MB of main memory that its runs on a CPU `device` had taken at most when they ended, the median
+    over them. An upper bound of what one needs alone: a process keeps count of the most that anything in it ever took."""
+    peaks: defaultdict[tuple[str, bool], list[float]] = defaultdict(list)
+    for record in records:
+        where = record.environment
+        if record.status == "finished" and where.device == device and where.peak_memory_mb > 0:
+            peaks[record.backbone.name, record.recipe.finetune].append(where.peak_memory_mb)
+    return {key: median(values) for key, values in peaks.items()}

@@ -30,40 +30,29 @@ def advised_metric(task: Task, class_counts: Sequence[int], n_images: int) -> tu
     present = [count for count in class_counts if count > 0]
     if not present or n_images < 1:
         return PRIMARY_METRIC[task], "nothing is known of its classes"
-    return (
-        _of_masks(len(class_counts), sum(present), n_images)
-        if task == "segmentation"
-        else _of_classes(present)
-    )
+    if task == "segmentation":
+        return _of_masks(len(class_counts), sum(present) / (n_images * len(class_counts)))
+    return _of_classes(max(present), min(present), sum(present), len(present))
 
 
-def _of_classes(counts: Sequence[int]) -> tuple[Metric, str]:
-    most, fewest = max(counts), min(counts)
-    always = f"always saying the largest class is right for {most / sum(counts):.0%} of the images".replace(
-        "%", " %"
-    )
+def _of_classes(most: int, fewest: int, n_images: int, n_classes: int) -> tuple[Metric, str]:
+    always = f"always saying the largest class is right for {100 * most / n_images:.0f} % of the images"
     if most <= EVEN_RATIO * fewest:
         return "accuracy", f"the classes are nearly even: {always}"
-    if len(counts) == 2 and fewest < FEW_IMAGES:
+    if n_classes == 2 and fewest < FEW_IMAGES:
         return "auroc", f"{always}, and a threshold on {fewest} of the other class is luck; auroc needs none"
-    if len(counts) > 2 and most > STEEP_RATIO * fewest:
-        return (
-            "macro_f1",
-            f"{always}, and its false alarms outnumber the smallest class ({fewest} images); macro_f1 sees them",
-        )
+    if n_classes > 2 and most > STEEP_RATIO * fewest:
+        why = f"its false alarms outnumber the smallest class ({fewest} images); macro_f1 sees them"
+        return "macro_f1", f"{always}, and {why}"
     return "balanced_accuracy", f"{always}; balanced_accuracy counts the smallest ({fewest} images) as much"
 
 
-def _of_masks(n_classes: int, n_present: int, n_images: int) -> tuple[Metric, str]:
-    empty = f"{1 - n_present / (n_images * n_classes):.0%} of the pairs of image and class".replace("%", " %")
-    if 2 * n_present < n_images * n_classes:
-        return (
-            "defect_dice",
-            f"{empty} have no defect, which empty masks win in dice; defect_dice counts the others",
-        )
+def _of_masks(n_classes: int, filled: float) -> tuple[Metric, str]:
+    empty = f"{100 * (1 - filled):.0f} % of the pairs of image and class"
+    if 2 * filled < 1:
+        why = "have no defect, which empty masks win in dice; defect_dice counts the others"
+        return "defect_dice", f"{empty} {why}"
     if n_classes > 1:
-        return (
-            "miou",
-            f"only {empty} are empty: classes share the images, and miou counts large and small ones alike",
-        )
+        why = "are empty: classes share the images, and miou counts large and small ones alike"
+        return "miou", f"only {empty} {why}"
     return "dice", f"only {empty} are empty, so that empty masks win little"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -33,6 +33,11 @@ PROBE_BACKBONES = ("handcrafted", "mobilenetv2_100")
 PROBE_HEADS = ("linear", "knn", "catboost")
 """What a probe measures on a new data set: known cells, in judging as in use."""
 
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""Printable: names reach terminals and paths."""
+
 Metric = Literal["accuracy", "balanced_accuracy", "macro_f1", "auroc", "dice", "defect_dice", "miou"]
 Part = Literal["validation", "test"]
 Option = float | int | str
@@ -48,24 +53,22 @@ METRICS: dict[Task, tuple[Metric, ...]] = {
 
 
 class DataSetInfo(Frozen):
-    """The data set of a run. `name` is the folder's name plus its views, e.g. `neu_cls@train10`.
+    """The data set of a run. `name` is the folder's name plus its views, e.g. `neu_cls@train10`. `n_train`, `n_validation`:
+    images of the mean fold; `n_test`: images tested over all `n_folds` folds."""
 
-    `n_train`, `n_validation`: images of the mean fold; `n_test`: images tested over all `n_folds` folds.
-    """
-
-    name: str
-    domain: str
+    name: Name
+    domain: Name
     task: Task
     fingerprint: str = Field(description="hash of the images, labels and masks that the run saw")
     split: Split = "folds"
-    n_folds: int = 1
+    n_folds: int = Field(1, ge=1)
     split_hash: str
-    classes: tuple[str, ...]
-    n_images: int
-    n_train: int
-    n_validation: int
-    n_test: int
-    class_counts: tuple[int, ...] = Field(
+    classes: tuple[Name, ...]
+    n_images: Count
+    n_train: Count
+    n_validation: Count
+    n_test: Count
+    class_counts: tuple[Count, ...] = Field(
         description="images a class (segmentation: images that hold the class)"
     )
     procedural: bool = False
@@ -80,12 +83,14 @@ class DataSetInfo(Frozen):
 class BackboneInfo(Frozen):
     """The feature extractor of a run, as timm names it. Parameters and FLOPs are those of the form it is used in for inference."""
 
-    name: str
+    name: Name
     family: str
-    parameters: int
-    embedding_width: int
-    input_size_px: int
-    flops: float = Field(description="multiply-accumulates of one image at input_size_px; 0 for no network")
+    parameters: Count
+    embedding_width: Count
+    input_size_px: Count
+    flops: NotNegative = Field(
+        description="multiply-accumulates of one image at input_size_px; 0 for no network"
+    )
     pretraining_data: str
     pretraining_method: str
     weights_origin: WeightsOrigin
@@ -96,17 +101,15 @@ class BackboneInfo(Frozen):
 class HeadInfo(Frozen):
     """What turns features into answers. `version` is raised whenever the same recipe gives other numbers."""
 
-    name: str
+    name: Name
     version: int = 1
-    parameters: int
+    parameters: Count
 
 
 class Recipe(Frozen):
-    """Everything besides data set, backbone, head and seed that changes the result.
-
-    `options` holds what only some heads know (distillation temperature, iterations, …), `grid` the values that are tried of
-    each setting that is chosen on validation; `folds` are the folds that run.
-    """
+    """Everything besides data set, backbone, head and seed that changes the result. `options` holds what only some heads know
+    (distillation temperature, iterations, …), `grid` the values that are tried of each setting that is chosen on validation;
+    `folds` are the folds that run."""
 
     epochs: int
     batch_size: int
@@ -156,15 +159,13 @@ class GridPoint(Frozen):
 
 
 class FinalMetrics(Frozen):
-    """The test parts after the last epoch: means over the folds, each image tested at most once.
-
-    `standard_error`: of each metric, from the images (and not from the folds, which share training images).
-    """
+    """The test parts after the last epoch: means over the folds, each image tested at most once. `standard_error`: of each
+    metric, from the images (and not from the folds, which share training images)."""
 
     metrics: dict[str, float]
-    standard_error: dict[str, float] = {}
+    standard_error: dict[str, NotNegative] = {}
     per_class: dict[str, dict[str, float]] = {}
-    confusion: tuple[tuple[int, ...], ...] | None = Field(
+    confusion: tuple[tuple[Count, ...], ...] | None = Field(
         None, description="rows true, columns predicted, images"
     )
 
@@ -179,19 +180,19 @@ class Timing(Frozen):
     """Seconds, over all folds. `features_s` is what computing the features of `features_images` images costs once, also when
     they came from the cache."""
 
-    features_s: float = 0.0
-    features_images: int = 0
-    training_s: float = 0.0
-    evaluation_s: float = 0.0
+    features_s: NotNegative = 0.0
+    features_images: Count = 0
+    training_s: NotNegative = 0.0
+    evaluation_s: NotNegative = 0.0
 
 
 class Latency(Frozen):
     """Milliseconds a batch, preprocessing left out, backbone and head together."""
 
-    batch1_median_ms: float
-    batch1_p95_ms: float
-    batch32_median_ms: float
-    batch32_p95_ms: float
+    batch1_median_ms: NotNegative
+    batch1_p95_ms: NotNegative
+    batch32_median_ms: NotNegative
+    batch32_p95_ms: NotNegative
 
 
 class Environment(Frozen):
@@ -249,11 +250,9 @@ class RunRecord(Frozen):
     def quality(
         self, epoch: int | None = None, metric: Metric | None = None, part: Part = "test"
     ) -> float | None:
-        """A metric (default: the primary one) after `epoch` (default: the last), mean over the folds, in [0, 1].
-
-        None where it was not measured. `part="validation"` is what choices are made by. A run stopped early keeps its last
-        value for later epochs only if it planned that many.
-        """
+        """A metric (default: the primary one) after `epoch` (default: the last), mean over the folds, in [0, 1]. None where it
+        was not measured. `part="validation"` is what choices are made by. A run stopped early keeps its last value for later
+        epochs only if it planned that many."""
         if self.status != "finished" or not self.epochs:
             return None
         entry = self.epochs[-1]
@@ -278,8 +277,8 @@ class DataSetFacts(Frozen):
     """A data set's card and meta-features: what is known of it without its images. Kept beside its runs."""
 
     schema_version: int = SCHEMA_VERSION
-    name: str
-    domain: str
+    name: Name
+    domain: Name
     task: Task
     description: str = ""
     licence: str = ""

@@ -1,10 +1,10 @@
-"""The only hands on data/runs: atomic writes, quick and tolerant reads."""
+"""The key of a run, and the only hands on data/runs: atomic writes, quick and tolerant reads."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,44 @@ from typing import Any
 from pydantic import ValidationError
 
 from lib.errors import RecordError
-from lib.files import write_atomically
+from lib.files import short_hash, write_atomically
 from lib.records.columns import columns_of_classes, columns_of_epochs
-from lib.records.keys import key_of
-from lib.records.schema import METRICS, DataSetFacts, RunRecord
+from lib.records.schema import (
+    METRICS,
+    SCHEMA_VERSION,
+    BackboneInfo,
+    DataSetFacts,
+    DataSetInfo,
+    Recipe,
+    RunRecord,
+)
 
 FACTS_FILE = "dataset.json"
+
+
+def run_key(
+    data_set: DataSetInfo, backbone: BackboneInfo, head: str, head_version: int, recipe: Recipe, seed: int
+) -> str:
+    """Hash (16 hex digits) of what decides a run's result: same key, same numbers."""
+    deciding: dict[str, Any] = {
+        "fingerprint": data_set.fingerprint,
+        "split": [data_set.split, data_set.split_hash],
+        "task": data_set.task,
+        "classes": data_set.classes,
+        "backbone": [backbone.name, backbone.weights_hash, backbone.input_hash],
+        "head": [head, head_version],
+        "recipe": recipe.model_dump(mode="json"),
+        "seed": seed,
+        "schema": SCHEMA_VERSION,
+    }
+    return short_hash(json.dumps(deciding, sort_keys=True))
+
+
+def key_of(record: RunRecord) -> str:
+    """The key that a record's content gives: another one than its own means it was changed by hand."""
+    return run_key(
+        record.data_set, record.backbone, record.head.name, record.head.version, record.recipe, record.seed
+    )
 
 
 @dataclass(frozen=True)
@@ -36,12 +68,10 @@ class RecordStore:
 
     def path_of(self, record: RunRecord) -> Path:
         """Where `record` is or will be written; the check "is this cell done?" uses the same name."""
-        return self.cell_path(
-            record.data_set.name, record.backbone.name, record.head.name, record.seed, record.key
-        )
+        names = record.data_set.name, record.backbone.name, record.head.name
+        return self._cell_path(*names, record.seed, record.key)
 
-    def cell_path(self, data_set: str, backbone: str, head: str, seed: int, key: str) -> Path:
-        """The file of one cell of the benchmark."""
+    def _cell_path(self, data_set: str, backbone: str, head: str, seed: int, key: str) -> Path:
         return self.folder / _safe(data_set) / f"{_safe(backbone)}__{_safe(head)}__seed{seed}__{key}.json"
 
     def write(self, record: RunRecord) -> Path:
@@ -58,11 +88,8 @@ class RecordStore:
 
     def find(self, data_set: str, backbone: str, head: str, seed: int, key: str) -> RunRecord | None:
         """The record of one cell, or None where there is none that can be read."""
-        path = self.cell_path(data_set, backbone, head, seed, key)
-        if not path.is_file():
-            return None
         try:
-            return read_record(path)
+            return read_record(self._cell_path(data_set, backbone, head, seed, key))
         except RecordError:
             return None
 
@@ -76,7 +103,12 @@ class RecordStore:
             try:
                 record = read_record(path)
             except RecordError as error:
-                broken.append(BrokenRecord(path, str(error)))
+                broken.append(BrokenRecord(path, str(error).removeprefix(f"{path}: ")))
+                continue
+            if path != self.path_of(record):
+                broken.append(
+                    BrokenRecord(path, "file or folder were renamed, or the names in it were changed")
+                )
                 continue
             if record.status in statuses:
                 records.append(record)
@@ -105,8 +137,10 @@ class RecordStore:
 def read_record(path: Path) -> RunRecord:
     """One run record; raises RecordError with the reason when the file is torn, foreign, breaks the schema or was changed."""
     try:
+        if not path.is_file():
+            raise RecordError("no regular file")
         record = RunRecord.model_validate_json(path.read_bytes())
-    except (OSError, KeyError, TypeError, IndexError, ValueError) as error:
+    except (OSError, KeyError, TypeError, IndexError, ValueError, AttributeError, RecordError) as error:
         raise RecordError(f"{path}: {_first_problem(error)}") from error
     if problem := _contradiction(record):
         raise RecordError(f"{path}: {problem}")
@@ -117,35 +151,27 @@ def _contradiction(record: RunRecord) -> str | None:
     """What no run writes: a key that is not its content's, a metric that no test part can have."""
     if key_of(record) != record.key:
         return f"key {record.key} is not that of its content: it was changed, or written by another version"
-    for values in _measured(record):
+    if record.final and record.metric_name not in record.final.metrics:
+        return f"final.metrics holds no {record.metric_name}"
+    measured = [values for entry in record.epochs for values in (entry.validation, entry.test)]
+    measured += [values for fold in record.folds for values in (fold.validation, fold.test)]
+    for values in (*measured, *([record.final.metrics] if record.final else [])):
         for metric in METRICS[record.data_set.task]:
             if not 0 <= values.get(metric, 0.0) <= 1:
                 return f"{metric} is {values[metric]}, expected 0 to 1"
     return None
 
 
-def _measured(record: RunRecord) -> Iterator[Mapping[str, float]]:
-    for entry in record.epochs:
-        yield from (entry.validation, entry.test)
-    for fold in record.folds:
-        yield from (fold.validation, fold.test)
-    if record.final:
-        yield record.final.metrics
-
-
 def _compact_json(record: RunRecord) -> str:
-    """JSON with floats to 5 significant digits, curves as columns, defaults left out: thousands of records fit into git.
-
-    The recipe stays exact: the key is made of it.
-    """
+    """JSON with floats to 5 significant digits, curves as columns, defaults left out: thousands of records fit into git. The
+    recipe stays exact: the key is made of it."""
     values = record.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"epochs"})
     values = {"schema_version": record.schema_version, **values, "epochs": columns_of_epochs(record.epochs)}
     recipe = values.pop("recipe")
     if record.final and record.final.per_class:
         values["final"]["per_class"] = columns_of_classes(record.final.per_class)
-    return (
-        json.dumps({**_rounded(values), "recipe": recipe}, separators=(",", ":"), ensure_ascii=False) + "\n"
-    )
+    values = {**_rounded(values), "recipe": recipe}
+    return json.dumps(values, separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
 def _rounded(value: Any) -> Any:

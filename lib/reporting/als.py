@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.files import replacing
+from lib.files import save_picture
 from lib.performance_prediction.als.report import verdict
 from lib.performance_prediction.als.train import ZooCompletion
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, FAINT, LINE = "#1c1c1c", "#6b6b6b", "#c8c8c8"
+INK, FAINT, LINE, SMALL, GREEN_INK = "#1c1c1c", "#6b6b6b", "#c8c8c8", "#3d3d3d", "#2c7a45"
 WHITE, BLUE, GREY, NOTHING = "#ffffff", "#b9d4f4", "#e4e4e4", "#fafafa"
-RED_SCALE, GREEN_SCALE = ("#ffffff", "#e0554d"), ("#ffffff", "#4aa564")
+RED, PALE_RED, GREEN = "#e0554d", "#f0b3ae", "#4aa564"
+GROUNDS = {"measured": WHITE, "completed": BLUE, "incompatible": GREY}
 CELL_WIDTH_IN, CELL_HEIGHT_IN = 0.92, 0.42
 LABEL_IN = 0.085  # width of one character of a row label
 LOSS_HEIGHT_IN = 2.3
 MINIMUM_WIDTH_IN = 9.5
 DOTS_PER_INCH = 120
-SMALL, GREEN_INK = "#3d3d3d", "#2c7a45"
-LONGEST_NAME = 34  # characters; a longer name is shortened in its middle
+LONGEST_NAME, LONGEST_HEAD = 34, 26  # characters; a longer name is shortened in its middle
 
 LEGEND = (
     (WHITE, "measured"),
     (BLUE, "completed by ALS"),
-    (RED_SCALE[1], "absolute error: held out (small print: of the fit)"),
-    (GREEN_SCALE[1], "embeddings"),
+    (RED, "absolute error: held out (small print: of the fit)"),
+    (GREEN, "embeddings"),
     (GREY, "cannot work"),
 )
 
@@ -50,7 +50,7 @@ class PictureCell:
 
 @dataclass(frozen=True)
 class PictureGrid:
-    """Everything that is drawn above the loss curve: fields, row names and column names."""
+    """Everything that is drawn above the loss curve; names of columns and headings with the column they stand at."""
 
     cells: tuple[PictureCell, ...]
     row_names: tuple[str, ...]
@@ -67,27 +67,23 @@ def picture_grid(completion: ZooCompletion) -> PictureGrid:
     row_weights = np.column_stack([model.row_biases, model.row_factors])
     head_weights = np.column_stack([model.column_biases, model.column_factors])
     embedding_at = n_heads + 0.25
-    errors_at = embedding_at + row_weights.shape[1] + 0.5
+    errors_at = embedding_at + model.rank + 1.5
     names = ["bias", *(f"x{k + 1}" for k in range(model.rank))]
-    cells = [*_quality_cells(completion), *_error_cells(completion, errors_at)]
-    cells += _weight_cells(row_weights, embedding_at, 0.0)
-    cells += _weight_cells(head_weights.T, 0.0, n_rows + 0.25)
-    head_names = [shorten(head, 26) for head in matrix.heads]
+    heads = [shorten(head, LONGEST_HEAD) for head in matrix.heads]
+    blocks = ((0.0, heads), (embedding_at, names), (errors_at, heads))
+    titles = ("quality", "embeddings", "absolute error on held-out cells")
     return PictureGrid(
-        cells=tuple(cells),
+        cells=(
+            *_quality_cells(completion),
+            *_error_cells(completion, errors_at),
+            *_weight_cells(row_weights, embedding_at, 0.0),
+            *_weight_cells(head_weights.T, 0.0, n_rows + 0.25),
+        ),
         row_names=tuple(shorten(name) for name in matrix.backbones),
-        column_names=tuple(
-            (at + j + 0.5, name)
-            for at, block in ((0.0, head_names), (embedding_at, names), (errors_at, head_names))
-            for j, name in enumerate(block)
-        ),
-        headings=(
-            (0.0, "quality"),
-            (embedding_at, "embeddings"),
-            (errors_at, "absolute error on held-out cells"),
-        ),
+        column_names=tuple((at + j + 0.5, name) for at, block in blocks for j, name in enumerate(block)),
+        headings=tuple((at, title) for (at, _), title in zip(blocks, titles, strict=True)),
         n_columns=errors_at + n_heads,
-        n_rows=n_rows + row_weights.shape[1],
+        n_rows=n_rows + model.rank + 1,
     )
 
 
@@ -95,6 +91,40 @@ def shorten(name: str, longest: int = LONGEST_NAME) -> str:
     """The name with its middle cut out where it is longer than `longest` characters."""
     half = (longest - 1) // 2
     return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
+
+
+def _quality_cells(completion: ZooCompletion) -> list[PictureCell]:
+    return [
+        PictureCell(j, i, "cannot" if np.isnan(value) else f"{value:.3f}", GROUNDS[completion.status(i, j)])
+        for (i, j), value in np.ndenumerate(completion.values)
+    ]
+
+
+def _error_cells(completion: ZooCompletion, at: float) -> list[PictureCell]:
+    held_out, fit = completion.held_out_error, completion.training_error
+    largest = max(float(np.nanmax(held_out)), 1e-9)
+    return [
+        PictureCell(at + j, i, f"{error:.3f}", _shade(RED, error / largest), f"fit {fit[i, j]:.3f}")
+        if np.isfinite(error)
+        else PictureCell(at + j, i, "", GREY if np.isnan(completion.values[i, j]) else NOTHING)
+        for (i, j), error in np.ndenumerate(held_out)
+    ]
+
+
+def _weight_cells(weights: Any, column: float, row: float) -> list[PictureCell]:
+    largest = max(float(np.abs(weights).max()), 1e-9)
+    return [
+        PictureCell(column + j, row + i, f"{value:+.2f}", _shade(GREEN, abs(value) / largest))
+        for (i, j), value in np.ndenumerate(weights)
+    ]
+
+
+def _shade(full: str, share: float) -> str:
+    """Colour between white and `full`; never so pale that it passes for white."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    white: Any = np.ones(3)
+    return to_hex(white + (np.array(to_rgb(full)) - white) * (0.25 + 0.75 * min(share, 1.0)))
 
 
 def draw_completion(completion: ZooCompletion, path: Path) -> None:
@@ -105,152 +135,74 @@ def draw_completion(completion: ZooCompletion, path: Path) -> None:
     grid = picture_grid(completion)
     longest_name = max(len(name) for _, name in grid.column_names)
     left = 0.3 + LABEL_IN * max(len(name) for name in (*grid.row_names, "head embeddings y1"))
-    right = 0.3 + LABEL_IN * 0.65 * longest_name
-    top = 1.35 + LABEL_IN * 0.62 * longest_name
-    width = max(left + grid.n_columns * CELL_WIDTH_IN + right, MINIMUM_WIDTH_IN)
-    grid_height = (grid.n_rows + 0.25) * CELL_HEIGHT_IN
-    bottom = LOSS_HEIGHT_IN + 1.55
-    page = _Page(Figure(figsize=(width, top + grid_height + bottom), facecolor="white"))
-    FigureCanvasAgg(page.figure)
-    _draw_grid(page.axes(left, bottom, grid.n_columns * CELL_WIDTH_IN, grid_height), grid, top)
-    _draw_title(page, completion)
+    top, bottom = 1.35 + LABEL_IN * 0.62 * longest_name, LOSS_HEIGHT_IN + 1.55
+    grid_width, grid_height = grid.n_columns * CELL_WIDTH_IN, (grid.n_rows + 0.25) * CELL_HEIGHT_IN
+    width = max(left + grid_width + 0.3 + LABEL_IN * 0.65 * longest_name, MINIMUM_WIDTH_IN)
+    size = (width, top + grid_height + bottom)
+    figure = Figure(figsize=size, facecolor="white")
+    FigureCanvasAgg(figure)
+
+    def axes(*box_in: float) -> Axes:
+        return figure.add_axes(tuple(np.divide(box_in, (*size, *size)).tolist()))
+
     half = min(width / 2, 6.5)
-    _draw_loss(page.axes(0.85, 1.2, half - 1.2, LOSS_HEIGHT_IN - 0.4), completion)
-    _draw_rivals(page.axes(half + 1.1, 1.2, half - 1.9, LOSS_HEIGHT_IN - 0.4), completion)
-    sentences = _wrapped([verdict(completion), *completion.matrix.notes], width)
-    page.write(0.3, 0.35, sentences, fontsize=8.5, color=FAINT)
-    with replacing(path) as draft:
-        page.figure.savefig(draft, format="png", dpi=DOTS_PER_INCH)
+    _draw_grid(axes(left, bottom, grid_width, grid_height), grid, top)
+    _draw_title(figure, completion, size[1])
+    _draw_loss(axes(0.85, 1.2, half - 1.2, LOSS_HEIGHT_IN - 0.4), completion)
+    _draw_rivals(axes(half + 1.1, 1.2, half - 1.9, LOSS_HEIGHT_IN - 0.4), completion)
+    sentences = [verdict(completion), *completion.matrix.notes]
+    lines = [line for sentence in sentences for line in textwrap.wrap(sentence, int(width / 0.072))]
+    _write(figure, 0.3, 0.35, "\n".join(lines), fontsize=8.5, color=FAINT)
+    save_picture(figure, path, DOTS_PER_INCH)
 
 
-@dataclass(frozen=True)
-class _Page:
-    """A figure addressed in inches from its lower left corner."""
-
-    figure: Figure
-
-    @property
-    def size(self) -> tuple[float, float]:
-        width, height = self.figure.get_size_inches()
-        return float(width), float(height)
-
-    def axes(self, left: float, bottom: float, width: float, height: float) -> Axes:
-        page_width, page_height = self.size
-        return self.figure.add_axes(
-            (left / page_width, bottom / page_height, width / page_width, height / page_height)
-        )
-
-    def write(self, left: float, bottom: float, text: str, **style: Any) -> None:
-        page_width, page_height = self.size
-        self.figure.text(left / page_width, bottom / page_height, text, va="center", **style)
-
-    def patch(self, left: float, bottom: float, colour: str) -> None:
-        from matplotlib.patches import Rectangle
-
-        page_width, page_height = self.size
-        corner = (left / page_width, bottom / page_height)
-        size = (0.16 / page_width, 0.16 / page_height)
-        self.figure.add_artist(
-            Rectangle(
-                corner, *size, transform=self.figure.transFigure, facecolor=colour, edgecolor=FAINT, lw=0.6
-            )
-        )
-
-
-def _quality_cells(completion: ZooCompletion) -> list[PictureCell]:
-    matrix = completion.matrix
-    cells = []
-    for (i, j), value in np.ndenumerate(completion.values):
-        if matrix.measured[i, j]:
-            cells.append(PictureCell(j, i, f"{value:.3f}", WHITE))
-        elif completion.completed[i, j]:
-            cells.append(PictureCell(j, i, f"{value:.3f}", BLUE))
-        else:
-            cells.append(PictureCell(j, i, "cannot", GREY))
-    return cells
-
-
-def _error_cells(completion: ZooCompletion, at: float) -> list[PictureCell]:
-    held_out, training = completion.held_out_error, completion.training_error
-    largest = max(float(np.nanmax(held_out)), 1e-9)
-    return [
-        PictureCell(
-            at + j,
-            i,
-            f"{error:.3f}",
-            _shade(RED_SCALE, error / largest),
-            small_text=f"fit {training[i, j]:.3f}",
-        )
-        if np.isfinite(error)
-        else PictureCell(at + j, i, "", GREY if np.isnan(completion.values[i, j]) else NOTHING)
-        for (i, j), error in np.ndenumerate(held_out)
-    ]
-
-
-def _weight_cells(weights: Any, column: float, row: float) -> list[PictureCell]:
-    largest = max(float(np.abs(weights).max()), 1e-9)
-    return [
-        PictureCell(column + j, row + i, f"{value:+.2f}", _shade(GREEN_SCALE, abs(value) / largest))
-        for (i, j), value in np.ndenumerate(weights)
-    ]
-
-
-def _shade(scale: tuple[str, str], share: float) -> str:
-    """Colour between the two ends of the scale; never so pale that it passes for white."""
-    from matplotlib.colors import to_hex, to_rgb
-
-    pale, full = (np.array(to_rgb(colour)) for colour in scale)
-    return to_hex(pale + (full - pale) * (0.25 + 0.75 * min(share, 1.0)))
+def _write(figure: Figure, left_in: float, bottom_in: float, text: str, **style: Any) -> None:
+    figure.text(left_in, bottom_in, text, va="center", transform=figure.dpi_scale_trans, **style)
 
 
 def _draw_grid(axes: Axes, grid: PictureGrid, top_in: float) -> None:
     from matplotlib.patches import Rectangle
 
+    def write(x: float, y: float, text: str, size: float, colour: str = INK, **style: Any) -> None:
+        axes.text(x, y, text, fontsize=size, color=colour, **{"va": "center", **style})
+
     for cell in grid.cells:
-        axes.add_patch(
-            Rectangle((cell.column, cell.row), 1, 1, facecolor=cell.ground, edgecolor=LINE, lw=0.8)
-        )
-        centre = cell.row + (0.36 if cell.small_text else 0.5)
-        middle = cell.column + 0.5
-        axes.text(middle, centre, cell.text, ha="center", va="center", fontsize=9.5, color=INK)
-        axes.text(
-            middle, cell.row + 0.78, cell.small_text, ha="center", va="center", fontsize=6.5, color=SMALL
-        )
+        corner, middle = (cell.column, cell.row), cell.column + 0.5
+        axes.add_patch(Rectangle(corner, 1, 1, facecolor=cell.ground, edgecolor=LINE, lw=0.8))
+        write(middle, cell.row + (0.36 if cell.small_text else 0.5), cell.text, 9.5, ha="center")
+        write(middle, cell.row + 0.78, cell.small_text, 6.5, SMALL, ha="center")
     for i, name in enumerate(grid.row_names):
-        axes.text(-0.12, i + 0.5, name, ha="right", va="center", fontsize=9.5, color=INK)
+        write(-0.12, i + 0.5, name, 9.5, ha="right")
     for k in range(grid.n_rows - len(grid.row_names)):
         name = f"head embeddings y{k}" if k else "head bias"
-        axes.text(
-            -0.12, len(grid.row_names) + 0.75 + k, name, ha="right", va="center", fontsize=9, color=GREEN_INK
-        )
-    style: dict[str, Any] = {"ha": "left", "va": "bottom", "rotation": 35, "rotation_mode": "anchor"}
+        write(-0.12, len(grid.row_names) + 0.75 + k, name, 9, GREEN_INK, ha="right")
     for x, name in grid.column_names:
-        axes.text(x - 0.1, -0.15, name, fontsize=9, color=INK, **style)
+        write(x - 0.1, -0.15, name, 9, va="bottom", rotation=35, rotation_mode="anchor")
     for x, heading in grid.headings:
-        axes.text(
-            x, -(top_in - 1.05) / CELL_HEIGHT_IN, heading, fontsize=10, weight="bold", color=INK, va="center"
-        )
+        write(x, -(top_in - 1.05) / CELL_HEIGHT_IN, heading, 10, weight="bold")
     axes.set_xlim(0, grid.n_columns)
     axes.set_ylim(grid.n_rows + 0.25, 0)
     axes.axis("off")
 
 
-def _draw_title(page: _Page, completion: ZooCompletion) -> None:
-    evidence = completion.matrix.evidence
-    _, height = page.size
+def _draw_title(figure: Figure, completion: ZooCompletion, height_in: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    evidence, inches = completion.matrix.evidence, figure.dpi_scale_trans
     title = f"{evidence.metric.capitalize().replace('_', ' ')} of each pair: {evidence.task}, domain {evidence.domain or 'all'}, epoch {evidence.epoch}"
-    page.write(0.3, height - 0.32, title, fontsize=13, weight="bold", color=INK)
+    _write(figure, 0.3, height_in - 0.32, title, fontsize=13, weight="bold", color=INK)
+    style: dict[str, Any] = {"edgecolor": FAINT, "lw": 0.6, "transform": inches}
     x = 0.3
     for colour, text in LEGEND:
-        page.patch(x, height - 0.72, colour)
-        page.write(x + 0.24, height - 0.64, text, fontsize=8.5, color=INK)
+        figure.add_artist(Rectangle((x, height_in - 0.72), 0.16, 0.16, facecolor=colour, **style))
+        _write(figure, x + 0.24, height_in - 0.64, text, fontsize=8.5, color=INK)
         x += 0.5 + 0.066 * len(text)
 
 
 def _draw_loss(axes: Axes, completion: ZooCompletion) -> None:
     losses = completion.model.losses
     axes.plot(range(1, len(losses) + 1), losses, color=INK, lw=1.6)
-    axes.scatter([len(losses)], [losses[-1]], color=RED_SCALE[1], zorder=3, s=28)
+    axes.scatter([len(losses)], [losses[-1]], color=RED, zorder=3, s=28)
     axes.set_title(f"ALS loss, final {losses[-1]:.4f}", fontsize=10, loc="left")
     axes.set_xlabel("sweep", fontsize=9)
     axes.set_ylabel("RMSE on measured cells", fontsize=9)
@@ -263,17 +215,11 @@ def _draw_rivals(axes: Axes, completion: ZooCompletion) -> None:
     ranked = sorted(completion.held_out_mae.items(), key=lambda item: -item[1])
     names = [name.replace("_", " ") for name, _ in ranked]
     errors = [mae for _, mae in ranked]
-    colours = [RED_SCALE[1] if name == "als" else "#f0b3ae" for name, _ in ranked]
-    axes.barh(names, errors, color=colours, height=0.62)
+    axes.barh(names, errors, color=[RED if n == "als" else PALE_RED for n in names], height=0.62)
     for i, error in enumerate(errors):
-        axes.text(error + max(errors) * 0.02, i, f"{error:.4f}", va="center", fontsize=9, color=INK)
+        axes.text(error + errors[0] * 0.02, i, f"{error:.4f}", va="center", fontsize=9, color=INK)
     axes.set_title(f"held-out error, {completion.n_folds} folds", fontsize=10, loc="left")
-    axes.set_xlim(0, max(errors) * 1.25)
+    axes.set_xlim(0, errors[0] * 1.25)
     axes.tick_params(labelsize=9)
     axes.tick_params(axis="x", labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _wrapped(sentences: list[str], width_in: float) -> str:
-    lines = [line for s in sentences for line in textwrap.wrap(s, int(width_in / 0.072))]
-    return "\n".join(lines)

@@ -13,9 +13,17 @@ from rich.text import Text
 from lib.performance_prediction.als.explicit import OnSweep
 from lib.performance_prediction.als.report import verdict
 from lib.performance_prediction.als.train import ZooCompletion
-from lib.performance_prediction.boosting.evidence import Pair
 
 MEASURED, COMPLETED, ERROR, EMBEDDING = "bold white", "bold blue", "red", "green"
+LEGEND = Text.assemble(
+    ("measured", MEASURED),
+    "  ",
+    ("completed", COMPLETED),
+    "  ",
+    ("below it: held-out absolute error", ERROR),
+    " (cross-validated, not the training error)  ",
+    ("embeddings", EMBEDDING),
+)
 
 
 @contextmanager
@@ -29,55 +37,31 @@ def loss_bar(sweeps: int) -> Iterator[OnSweep]:
 
 def completion_table(completion: ZooCompletion) -> RenderableType:
     """The matrix with held-out errors and embeddings, the rivals' errors, the verdict and the notes."""
-    matrix = completion.matrix
+    matrix, model = completion.matrix, completion.model
     evidence = matrix.evidence
     title = f"{evidence.metric.capitalize().replace('_', ' ')} ({evidence.task}, domain {evidence.domain or 'all'}, epoch {evidence.epoch}, {len(evidence.runs)} runs on {len(evidence.data_sets)} data sets)"
     table = Table(title=title, title_justify="left", show_lines=False, padding=(0, 1, 0, 0))
     table.add_column("backbone", overflow="fold")
     for head in matrix.heads:
         table.add_column(head, justify="right", overflow="fold", min_width=5)
-    table.add_column(_embedding_title(completion), style=EMBEDDING, justify="right")
+    embedding = " ".join(["bias", *(f"x{k + 1}" for k in range(model.rank))])
+    table.add_column(embedding, style=EMBEDDING, justify="right")
     for i, backbone in enumerate(matrix.backbones):
         cells = [_cell(completion, i, j) for j in range(len(matrix.heads))]
-        weights = [completion.model.row_biases[i], *completion.model.row_factors[i]]
+        weights = [model.row_biases[i], *model.row_factors[i]]
         table.add_row(backbone, *cells, Text(" ".join(f"{w:+.2f}" for w in weights), EMBEDDING))
     table.add_section()
-    for name, weights in _head_embeddings(completion):
-        table.add_row(Text(f"head {name}", EMBEDDING), *(Text(f"{w:+.2f}", EMBEDDING) for w in weights), "")
-    return Group(table, _legend(), _rivals(completion), *_sentences(completion))
-
-
-def _embedding_title(completion: ZooCompletion) -> str:
-    return " ".join(["bias", *(f"x{k + 1}" for k in range(completion.model.rank))])
-
-
-def _head_embeddings(completion: ZooCompletion) -> list[tuple[str, list[float]]]:
-    model = completion.model
-    named = [("bias", model.column_biases.tolist())]
-    return named + [(f"y{k + 1}", model.column_factors[:, k].tolist()) for k in range(model.rank)]
+    for k, weights in enumerate([model.column_biases, *model.column_factors.T]):
+        name = f"head y{k}" if k else "head bias"
+        table.add_row(*(Text(text, EMBEDDING) for text in (name, *(f"{w:+.2f}" for w in weights))), "")
+    return Group(table, LEGEND, _rivals(completion), *_sentences(completion))
 
 
 def _cell(completion: ZooCompletion, i: int, j: int) -> Text:
-    matrix = completion.matrix
-    if matrix.measured[i, j]:
-        error = completion.held_out_error[i, j]
-        return Text.assemble((f"{matrix.values[i, j]:.3f}", MEASURED), "\n", (f"{error:.3f}", ERROR))
-    if completion.completed[i, j]:
-        return Text.assemble((f"{completion.values[i, j]:.3f}", COMPLETED))
-    pair = Pair(matrix.backbones[i], matrix.heads[j])
-    return Text("cannot work" if pair in matrix.incompatible else "", "dim")
-
-
-def _legend() -> Text:
-    return Text.assemble(
-        ("measured", MEASURED),
-        "  ",
-        ("completed", COMPLETED),
-        "  ",
-        ("below it: held-out absolute error", ERROR),
-        " (cross-validated, not the training error)  ",
-        ("embeddings", EMBEDDING),
-    )
+    value, status = f"{completion.values[i, j]:.3f}", completion.status(i, j)
+    if status == "measured":
+        return Text.assemble((value, MEASURED), "\n", (f"{completion.held_out_error[i, j]:.3f}", ERROR))
+    return Text.assemble((value, COMPLETED)) if status == "completed" else Text("cannot work", "dim")
 
 
 def _rivals(completion: ZooCompletion) -> Table:

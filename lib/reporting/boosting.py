@@ -11,10 +11,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lib.performance_prediction.boosting.bootstrap import Interval
+from lib.files import save_picture
 from lib.performance_prediction.boosting.explain import Explanation
 from lib.performance_prediction.boosting.judgement import Judgement, RegimeJudgement
-from lib.performance_prediction.boosting.scores import ANSWER, ScoreLine
+from lib.performance_prediction.boosting.scores import ANSWER, Interval, ScoreLine
 
 RAISES, LOWERS, NEUTRAL = "#3f7fc4", "#d9534f", "#7a7a7a"
 MOST_BARS = 12
@@ -104,7 +104,8 @@ def draw_explanation(explanation: Explanation, path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     colours = [RAISES if effect > 0 else LOWERS for effect in effects[:-1]] + [NEUTRAL]
-    axes.barh(range(len(labels)), effects, color=colours, height=0.66)
+    bars = axes.barh(range(len(labels)), effects, color=colours, height=0.66)
+    axes.bar_label(bars, fmt="{:+.3f}", padding=4, fontsize=8)
     axes.set_yticks(
         range(len(labels)),
         [f"{label}\n({name})" if name else label for label, name in zip(labels, features, strict=True)],
@@ -114,19 +115,8 @@ def draw_explanation(explanation: Explanation, path: Path) -> None:
     axes.axvline(0, color="#1c1c1c", lw=0.8)
     margin = max(map(abs, effects)) * 0.2 or 1.0
     axes.set_xlim(min(0, *effects) - margin, max(0, *effects) + margin)
-    for i, effect in enumerate(effects):
-        side = "left" if effect >= 0 else "right"
-        axes.annotate(
-            f"{effect:+.3f}",
-            (effect, i),
-            (4 if effect >= 0 else -4, 0),
-            textcoords="offset points",
-            va="center",
-            ha=side,
-            fontsize=8,
-        )
     axes.set_xlabel("SHAP value: what the feature adds to the predicted quality", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle("\n".join(textwrap.wrap(explanation.sentence, 95)), fontsize=11, x=0.01, ha="left")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path, 120)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lib.recommendation.budget_policy import Outlook
-from lib.reporting.watching import readable_seconds
+from lib.reporting.tables import readable_seconds
 
 
 def budget_lines(outlooks: Sequence[Outlook], spent_s: float, stopped: str) -> list[str]:

@@ -10,30 +10,29 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from lib.datasets.base import PARTS
 from lib.datasets.checking import CheckReport
 from lib.datasets.inventory import Entry
 from lib.features.fact_sheet import FactSheet
+from lib.reporting.tables import table_of
 
 PROCEDURAL = "procedural"
-_PARTS = ("train", "validation", "test")
 
 
 def list_table(entries: Sequence[Entry]) -> RenderableType:
     """One line a data set, procedural ones say so; below it, what cannot be read and why."""
+    if not entries:
+        return Text("no data sets here yet; `dataset.py sample` makes a first one")
+    readable = [entry for entry in entries if not entry.problem]
     table = Table(title="Data sets")
     table.add_column("data set", overflow="fold", min_width=18)
-    for name in ("domain", "task"):
-        table.add_column(name, no_wrap=True)
-    for name in ("images", "classes"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name, justify in (("domain", "left"), ("task", "left"), ("images", "right"), ("classes", "right")):
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     table.add_column("note", overflow="fold")
-    readable = [entry for entry in entries if not entry.problem]
     for entry in readable:
         notes = [PROCEDURAL] * entry.procedural + [f"from {entry.parent}"] * bool(entry.parent)
         counts = (str(entry.images), str(len(entry.classes)))
-        table.add_row(Text(entry.name), Text(entry.domain), entry.task, *counts, Text(", ".join(notes)))
-    if not entries:
-        return Text("no data sets here yet; `dataset.py sample` makes a first one")
+        table.add_row(*map(Text, (entry.name, entry.domain, entry.task, *counts, ", ".join(notes))))
     problems = [Text(f"{entry.name}: {entry.problem}") for entry in entries if entry.problem]
     return Group(*([table] if readable else []), *problems)
 
@@ -55,35 +54,23 @@ def folds_line(sheet: FactSheet) -> str:
     return f"{len(sheet.tested)}, each: {sheet.fold_train} train, {sheet.fold_validation} validation, {tested} test"
 
 
-def check_text(report: CheckReport) -> Text:
+def check_text(report: CheckReport) -> str:
     """All problems, numbered, or that there are none."""
-    if not report.problems:
-        return Text(f"{report.name}: {report.n_images} images, no problem found")
-    lines = [f"{report.name}: {report.n_images} images, {len(report.problems)} problem(s)"]
-    return Text("\n".join(lines + [f"{i:4d}. {problem}" for i, problem in enumerate(report.problems, 1)]))
+    found = f"{len(report.problems)} problem(s)" if report.problems else "no problem found"
+    numbered = (f"{i:4d}. {problem}" for i, problem in enumerate(report.problems, 1))
+    return "\n".join([f"{report.name}: {report.n_images} images, {found}", *numbered])
 
 
 def count_table(counts: dict[str, dict[str, int]], title: str) -> Table:
     """Images a class (rows) and part (columns)."""
-    table = _numbers("class", _PARTS, escape(title))
-    for name, by_part in counts.items():
-        table.add_row(Text(name), *(str(by_part[part]) for part in _PARTS))
-    return table
-
-
-def _numbers(rows: str, columns: Sequence[str], title: str) -> Table:
-    """An empty table of numbers below `columns`, its lines named in the first column."""
-    table = Table(rows, title=title)
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table
+    headings = ("class", *(f">{part}" for part in PARTS))
+    rows = [(name, *(str(by_part[part]) for part in PARTS)) for name, by_part in counts.items()]
+    return table_of(headings, rows, title=escape(title))
 
 
 def _head(sheet: FactSheet) -> Table:
     facts = sheet.facts
-    table = Table.grid(padding=(0, 2))
-    title = facts.name + (f" ({PROCEDURAL})" if facts.procedural else "")
-    table.add_row(Text("data set", style="dim"), Text(title, style="bold"))
+    without_defect = sheet.images_without_defect
     rows = {
         "folder": sheet.folder,
         "description": facts.description,
@@ -97,9 +84,11 @@ def _head(sheet: FactSheet) -> Table:
         + (f" and {len(sheet.sizes) - 5} other sizes" if len(sheet.sizes) > 5 else ""),
         "near-duplicates": f"{sheet.near_duplicate_images} images in {sheet.near_duplicate_groups} groups",
         "licence": facts.licence,
+        "without defect": "" if without_defect is None else f"{without_defect} images",
     }
-    if sheet.images_without_defect is not None:
-        rows["without defect"] = f"{sheet.images_without_defect} images"
+    table = Table.grid(padding=(0, 2))
+    title = facts.name + f" ({PROCEDURAL})" * facts.procedural
+    table.add_row(Text("data set", style="dim"), Text(title, style="bold"))
     for name, value in rows.items():
         if value:
             table.add_row(Text(name, style="dim"), Text(value))
@@ -108,16 +97,17 @@ def _head(sheet: FactSheet) -> Table:
 
 def _class_table(sheet: FactSheet) -> Table:
     with_areas = any(entry.area_share_mean is not None for entry in sheet.classes)
-    headings = ("images", *_PARTS, *("mean area %", "largest %")[: 2 * with_areas])
-    table = _numbers("class", headings, "Classes (parts of the own split)")
-    for entry in sheet.classes:
-        areas = [entry.area_share_mean, entry.area_share_max] if with_areas else []
-        table.add_row(
-            Text(entry.name),
-            *(str(n) for n in (entry.images, entry.train, entry.validation, entry.test)),
-            *("" if share is None else f"{100 * share:.2f}" for share in areas),
+    areas = (("mean area %", "area_share_mean"), ("largest %", "area_share_max")) if with_areas else ()
+    headings = ("class", *(f">{name}" for name in ("images", *PARTS, *(title for title, _ in areas))))
+    rows = [
+        (
+            entry.name,
+            *(str(getattr(entry, part)) for part in ("images", *PARTS)),
+            *("" if (share := getattr(entry, name)) is None else f"{100 * share:.2f}" for _, name in areas),
         )
-    return table
+        for entry in sheet.classes
+    ]
+    return table_of(headings, rows, title="Classes (parts of the own split)")
 
 
 def _feature_table(sheet: FactSheet) -> Table:
@@ -125,11 +115,11 @@ def _feature_table(sheet: FactSheet) -> Table:
     values = sheet.facts.meta_features
     cells = []
     for name, value in values.items():
-        stem = name.removesuffix("_mean")
-        spread = values.get(f"{stem}_spread") if name.endswith("_mean") else None
-        if not (name.endswith("_spread") and f"{name.removesuffix('_spread')}_mean" in values):
-            both = spread is not None
-            cells.append((stem if both else name, f"{value:.3g} ± {spread:.2g}" if both else f"{value:.4g}"))
+        stem, _, kind = name.rpartition("_")
+        if kind == "mean" and f"{stem}_spread" in values:
+            cells.append((stem, f"{value:.3g} ± {values[f'{stem}_spread']:.2g}"))
+        elif kind != "spread" or f"{stem}_mean" not in values:
+            cells.append((name, f"{value:.4g}"))
     half = -(-len(cells) // 2)
     table = Table.grid(padding=(0, 3))
     table.title = f"Meta-features, mean ± spread between images ({sheet.looked_at} images looked at)"

@@ -21,8 +21,8 @@ from lib.datasets.annotations import Component, components
 from lib.datasets.base import DataSet
 from lib.datasets.images import reduced_size
 from lib.datasets.splits import seeded_order
-from lib.errors import DataSetError
 from lib.features.fact_sheet import FactSheet, members
+from lib.files import save_picture
 from lib.reporting.data_set_tables import folds_line, parts_line
 
 _AREA_PX = 420 * 420
@@ -30,28 +30,25 @@ _SHOWN_BOXES = 25
 _SHOWN_CLASSES = 20
 _WIDE = 2.0
 _COLOURS = ("#ff4d4d", "#ffb000", "#21c7ff", "#9be23a", "#e86bff", "#ffffff", "#ff8f66", "#6f8cff")
-_STATISTICS = (
-    ("brightness", "brightness_mean"),
-    ("brightness between images", "brightness_spread"),
-    ("contrast", "contrast_mean"),
-    ("saturation", "saturation_mean"),
-    ("edge density", "edge_density_mean"),
-    ("entropy", "entropy_mean"),
-    ("sharpness", "sharpness_mean"),
-    ("spectrum slope", "spectrum_slope_mean"),
-    ("near-duplicates", "near_duplicate_share"),
-    ("defect area", "defect_area_share"),
-    ("defects an image", "defect_count"),
-    ("defect contrast", "defect_contrast"),
-    ("class separability η²", "separability_mean"),
-)
+_STATISTICS = {
+    "brightness": "brightness_mean",
+    "brightness between images": "brightness_spread",
+    **{
+        name: f"{name.replace(' ', '_')}_mean"
+        for name in ("contrast", "saturation", "edge density", "entropy", "sharpness", "spectrum slope")
+    },
+    "near-duplicates": "near_duplicate_share",
+    "defect area": "defect_area_share",
+    "defects an image": "defect_count",
+    "defect contrast": "defect_contrast",
+    "class separability η²": "separability_mean",
+}
 
 
 @dataclass(frozen=True)
 class Example:
     """One image as it is drawn: `image` uint8 (h, w, 3), masks bool (n_classes, h, w) shrunk alike, boxes in its pixels."""
 
-    file: str
     image: npt.NDArray[np.uint8]
     masks: npt.NDArray[np.bool_] | None
     boxes: tuple[Component, ...]
@@ -68,7 +65,7 @@ class ExampleRow:
 def statistics(sheet: FactSheet) -> list[tuple[str, float]]:
     """The main numbers of the sheet, name and value, as far as they apply."""
     values = sheet.facts.meta_features
-    return [(title, values[name]) for title, name in _STATISTICS if name in values]
+    return [(title, values[name]) for title, name in _STATISTICS.items() if name in values]
 
 
 def example_rows(data_set: DataSet, a_row: int, seed: int = 0) -> list[ExampleRow]:
@@ -87,11 +84,11 @@ def example_rows(data_set: DataSet, a_row: int, seed: int = 0) -> list[ExampleRo
 
 
 def draw_data_set(data_set: DataSet, sheet: FactSheet, file: Path) -> None:
-    """Draws the picture into `file` (PNG); raises DataSetError where it cannot be written."""
+    """Draws the picture into `file` (PNG); raises OSError where it cannot be written."""
     with warnings.catch_warnings(), matplotlib.rc_context({"text.parse_math": False}):
         # names in a script the font lacks are drawn as boxes, which the picture shows well enough
         warnings.filterwarnings("ignore", message="Glyph")
-        _save(_drawn(data_set, sheet), file)
+        save_picture(_drawn(data_set, sheet), file)
 
 
 def _drawn(data_set: DataSet, sheet: FactSheet) -> Figure:
@@ -121,7 +118,7 @@ def _example(data_set: DataSet, index: int) -> Example:
     size = reduced_size(picture.width, picture.height, _AREA_PX)
     image = np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
     if data_set.read_mask is None:
-        return Example(data_set.files[index], image, None, ())
+        return Example(image, None, ())
     masks = data_set.read_mask(index)
     small = [
         np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)) > 80
@@ -129,12 +126,9 @@ def _example(data_set: DataSet, index: int) -> Example:
     ]
     scale = size[0] / picture.width
     largest = sorted(components(masks), key=lambda component: -component.area)[:_SHOWN_BOXES]
-    return Example(data_set.files[index], image, np.stack(small), tuple(_scaled(c, scale) for c in largest))
-
-
-def _scaled(component: Component, scale: float) -> Component:
-    sides = {name: round(getattr(component, name) * scale) for name in ("x", "y", "width", "height")}
-    return replace(component, **sides)
+    sides = ("x", "y", "width", "height")
+    boxes = (replace(box, **{s: round(getattr(box, s) * scale) for s in sides}) for box in largest)
+    return Example(image, np.stack(small), tuple(boxes))
 
 
 def _draw_facts(axes: Axes, sheet: FactSheet) -> None:
@@ -199,11 +193,3 @@ def _draw_example(axes: Axes, example: Example, title: str) -> None:
     for box in example.boxes:
         corner, colour = (box.x - 0.5, box.y - 0.5), _COLOURS[box.class_index % len(_COLOURS)]
         axes.add_patch(Rectangle(corner, box.width, box.height, fill=False, linestyle=":", edgecolor=colour))
-
-
-def _save(figure: Figure, file: Path) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, format="png")
-    except OSError as error:
-        raise DataSetError(f"{file}: cannot be written: {error.strerror or error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,19 +15,20 @@ from lib.errors import TooLittleDataError
 from lib.records import CHANCE_HEAD, RunRecord
 from lib.records.schema import METRICS, Metric
 from lib.registry import unknown_name
+from lib.reporting.tables import shown, table_of, with_error
+
+NO_RUNS = "there are no runs yet: `zoo.py run` makes them"
 
 SortKey = Literal["quality", "parameters", "latency", "training"]
 
 
 @dataclass(frozen=True)
 class LeaderboardRow:
-    """One pair under one recipe on one data set.
-
-    `validation`: mean over folds and seeds on the validation parts, what pairs are ordered by; None where there are none.
-    `quality`: the same on the test parts; `standard_error`: how far it would vary with other images (None before the last
-    epoch); `spread`: its standard deviation (n − 1) over seeds, None for one. `parameters`: backbone and head. `latency_ms`:
-    batch of one, median. `training_s`: all folds, median over seeds, features left out; `features_s` is what they cost once.
-    """
+    """One pair under one recipe on one data set. `validation`: mean over folds and seeds on the validation parts, what pairs
+    are ordered by; None where there are none. `quality`: the same on the test parts; `standard_error`: how far it would vary
+    with other images (None before the last epoch); `spread`: its standard deviation (n − 1) over seeds, None for one.
+    `parameters`: backbone and head. `latency_ms`: batch of one, median. `training_s`: all folds, median over seeds, features
+    left out; `features_s` is what they cost once."""
 
     backbone: str
     head: str
@@ -77,19 +78,15 @@ def leaderboard(
     sort: SortKey = "quality",
     metric: Metric | None = None,
 ) -> Leaderboard:
-    """Rows of one data set, best on validation first (for parameters, latency and training: least first, unknown last).
-
-    Raises TooLittleDataError where the data set has no runs, or none that measured `metric` at `epoch`.
-    """
+    """Rows of one data set, best on validation first (for parameters, latency and training: least first, unknown last). Raises
+    TooLittleDataError where the data set has no runs, or none that measured `metric` at `epoch`."""
     records = list(records)
     of_this = [record for record in records if record.data_set.name == data_set]
     if not of_this:
         known = sorted({record.data_set.name for record in records})
-        if not known:
-            raise TooLittleDataError(
-                f"no runs of '{data_set}': there are no runs yet, `zoo.py run` makes them"
-            )
-        raise TooLittleDataError(f"there are no runs of it: {unknown_name('data set', data_set, known)}")
+        missing = unknown_name("data set", data_set, known)
+        none = f"no runs of '{data_set}': {NO_RUNS}"
+        raise TooLittleDataError(f"there are no runs of it: {missing}" if known else none)
     rows = _rows(of_this, epoch, metric)
     if not rows and any(record.status == "finished" for record in of_this):
         raise TooLittleDataError(_unmeasured(of_this[0], epoch, metric))
@@ -104,22 +101,25 @@ def _unmeasured(record: RunRecord, epoch: int | None, metric: Metric | None) -> 
     return f"no run of '{record.data_set.name}' was measured{when}"
 
 
-def _board(rows: Iterable[LeaderboardRow], sort: SortKey) -> Leaderboard:
-    ordered = sorted(rows, key=SORT_KEYS[sort])
+def _board(rows: Iterable[LeaderboardRow], sort: SortKey = "quality") -> Leaderboard:
+    ordered = sorted(rows, key=lambda row: _place(row, sort))
     chance = next((row for row in ordered if row.head == CHANCE_HEAD), None)
     return Leaderboard(tuple(row for row in ordered if row.head != CHANCE_HEAD), chance)
 
 
-def _rows(
-    records: Sequence[RunRecord], epoch: int | None, metric: Metric | None = None
-) -> list[LeaderboardRow]:
+def _place(row: LeaderboardRow, sort: SortKey) -> tuple[Any, ...]:
+    """By the cost asked for, if any, unknown ones last; then by validation, parameters and name."""
+    cost = {"parameters": row.parameters, "latency": row.latency_ms, "training": row.training_s}.get(sort)
+    quality = 1.0 if row.validation is None else -row.validation
+    return cost is None, cost or 0.0, quality, row.parameters, row.backbone, row.head
+
+
+def _rows(records: Sequence[RunRecord], epoch: int | None, metric: Metric | None) -> list[LeaderboardRow]:
     groups: defaultdict[tuple[str, ...], list[RunRecord]] = defaultdict(list)
-    for record in records:
-        if record.quality(epoch, metric) is not None:
-            recipe = record.recipe.model_dump_json()
-            weights = record.backbone.weights_hash
-            split = record.data_set.split_hash
-            groups[record.backbone.name, weights, record.head.name, recipe, split].append(record)
+    for one in records:
+        if one.quality(epoch, metric) is not None:
+            weights, recipe = one.backbone.weights_hash, one.recipe.model_dump_json()
+            groups[one.backbone.name, weights, one.head.name, recipe, one.data_set.split_hash].append(one)
     return [_row(group, epoch, metric) for group in groups.values()]
 
 
@@ -128,6 +128,7 @@ def _row(group: Sequence[RunRecord], epoch: int | None, metric: Metric | None) -
     by_seed = {record.seed: record for record in sorted(group, key=lambda r: r.environment.started_at)}
     runs = list(by_seed.values())
     qualities = [quality for r in runs if (quality := r.quality(epoch, metric)) is not None]
+    latencies = [r.latency.batch1_median_ms for r in runs if r.latency]
     first = group[0]
     at_the_end = epoch in (None, first.recipe.epochs)
     return LeaderboardRow(
@@ -141,9 +142,9 @@ def _row(group: Sequence[RunRecord], epoch: int | None, metric: Metric | None) -
         spread=statistics.stdev(qualities) if len(qualities) > 1 else None,
         n_seeds=len(qualities),
         parameters=first.backbone.parameters + first.head.parameters,
-        latency_ms=_median(r.latency.batch1_median_ms for r in runs if r.latency),
-        training_s=statistics.median(record.timing.training_s for record in runs),
-        features_s=statistics.median(record.timing.features_s for record in runs),
+        latency_ms=statistics.median(latencies) if latencies else None,
+        training_s=statistics.median(r.timing.training_s for r in runs),
+        features_s=statistics.median(r.timing.features_s for r in runs),
         weights=first.backbone.weights_origin,
         random_weights=first.backbone.weights_origin == "random",
     )
@@ -154,32 +155,11 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return statistics.fmean(known) if known else None
 
 
-def _median(values: Iterable[float]) -> float | None:
-    known = list(values)
-    return statistics.median(known) if known else None
-
-
 def _recipe_in_words(record: RunRecord) -> str:
     recipe, split = record.recipe, record.data_set
     some = "" if len(recipe.folds) == split.n_folds else f"{len(recipe.folds)} of "
     parts = "own split" if split.split == "own" else f"{some}{split.n_folds} folds"
     return f"{recipe.epochs} epochs, {'finetuned' if recipe.finetune else 'frozen'}, {parts}"
-
-
-def _best_first(row: LeaderboardRow) -> tuple[float, int, str, str]:
-    return (1.0 if row.validation is None else -row.validation), row.parameters, row.backbone, row.head
-
-
-def _unknown_last(value: float | None) -> tuple[bool, float]:
-    return value is None, value or 0.0
-
-
-SORT_KEYS: dict[SortKey, Callable[[LeaderboardRow], Any]] = {
-    "quality": _best_first,
-    "parameters": lambda row: (row.parameters, _best_first(row)),
-    "latency": lambda row: (_unknown_last(row.latency_ms), _best_first(row)),
-    "training": lambda row: (row.training_s, _best_first(row)),
-}
 
 
 def overview(
@@ -190,7 +170,7 @@ def overview(
     for record in records:
         groups[record.data_set.name].append(record)
     if not groups:
-        raise TooLittleDataError("there are no runs yet: `zoo.py run` makes them")
+        raise TooLittleDataError(NO_RUNS)
     return [_data_set_row(name, groups[name], epoch, metric) for name in sorted(groups)]
 
 
@@ -198,7 +178,7 @@ def _data_set_row(
     name: str, records: Sequence[RunRecord], epoch: int | None, metric: Metric | None
 ) -> DataSetRow:
     counts = Counter(record.status for record in records)
-    board = _board(_rows(records, epoch, metric), "quality")
+    board = _board(_rows(records, epoch, metric))
     trained = [row for row in board.rows if not row.random_weights] or board.rows
     info = records[0].data_set
     return DataSetRow(
@@ -231,28 +211,16 @@ def troubles(records: Iterable[RunRecord], data_set: str) -> list[str]:
     ]
 
 
-def with_error(quality: float, standard_error: float | None) -> str:
-    """`0.8500 ± 0.0120`, how every table shows a quality with the standard error that comes from its images."""
-    return f"{quality:.4f}" + ("" if standard_error is None else f" ± {standard_error:.4f}")
-
-
 def leaderboard_table(board: Leaderboard, title: str) -> Table:
     """The leaderboard for the terminal, the chance line below it; random weights are shouted."""
-    rows = [*board.rows, *([board.chance] if board.chance else [])]
-    metric = rows[0].metric if rows else "quality"
-    table = Table(
-        title=title, caption="in the order of validation; ± is the standard error from the test images"
-    )
-    table.add_column("backbone", no_wrap=True)
-    table.add_column("head", no_wrap=True)
-    table.add_column("recipe")
-    for column in ("validation", f"test {metric}", "± seeds", "seeds", "parameters", "latency", "training"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("weights")
-    for row in rows:
-        if row is board.chance:
-            table.add_section()
-        table.add_row(*_cells(row), style="dim" if row is board.chance else None)
+    metric = next((row.metric for row in (*board.rows, board.chance) if row), "quality")
+    numbers = ("validation", f"test {metric}", "± seeds", "seeds", "parameters", "latency", "training")
+    headings = ("<backbone", "<head", "recipe", *(f">{name}" for name in numbers), "weights")
+    caption = "in the order of validation; ± is the standard error from the test images"
+    table = table_of(headings, map(_cells, board.rows), title=title, caption=caption)
+    if board.chance:
+        table.add_section()
+        table.add_row(*_cells(board.chance), style="dim")
     return table
 
 
@@ -261,12 +229,12 @@ def _cells(row: LeaderboardRow) -> tuple[str | Text, ...]:
         Text(row.backbone),
         f"{row.head} (chance)" if row.head == CHANCE_HEAD else row.head,
         row.recipe,
-        "—" if row.validation is None else f"{row.validation:.4f}",
+        shown(row.validation),
         with_error(row.quality, row.standard_error),
-        "—" if row.spread is None else f"{row.spread:.4f}",
+        shown(row.spread),
         str(row.n_seeds),
         f"{row.parameters:,}",
-        "—" if row.latency_ms is None else f"{row.latency_ms:.1f} ms",
+        shown(row.latency_ms, "{:.1f} ms"),
         f"{row.training_s:.2f} s",
         Text("RANDOM WEIGHTS", "bold red") if row.random_weights else row.weights,
     )
@@ -274,26 +242,23 @@ def _cells(row: LeaderboardRow) -> tuple[str | Text, ...]:
 
 def overview_table(rows: Sequence[DataSetRow]) -> Table:
     """The overview for the terminal; procedural sets are marked."""
-    table = Table("data set", "domain", "task", "images", "runs", "failed", "best pair on validation", "its test quality", "chance")  # fmt: skip
-    for row in rows:
-        name = Text(row.data_set) + Text(" procedural" if row.procedural else "", "bold yellow")
-        table.add_row(
-            name,
-            row.domain,
-            row.task,
-            str(row.n_images),
-            str(row.finished),
-            str(row.failed) if row.failed else "—",
-            Text(_best_pair(row.best)),
-            "—"
-            if row.best is None
-            else f"{row.best.metric} {with_error(row.best.quality, row.best.standard_error)}",
-            "—" if row.chance_quality is None else f"{row.chance_quality:.4f}",
-        )
-    return table
+    headings = ("data set", "domain", "task", "images", "runs", "failed", "best pair on validation", "its test quality", "chance")  # fmt: skip
+    return table_of(headings, map(_overview_cells, rows))
 
 
-def _best_pair(best: LeaderboardRow | None) -> str:
-    if best is None:
-        return "—"
-    return f"{best.backbone} × {best.head}" + (" (RANDOM WEIGHTS)" if best.random_weights else "")
+def _overview_cells(row: DataSetRow) -> tuple[str | Text, ...]:
+    pair = quality = "—"
+    if best := row.best:
+        pair = f"{best.backbone} × {best.head}" + " (RANDOM WEIGHTS)" * best.random_weights
+        quality = f"{best.metric} {with_error(best.quality, best.standard_error)}"
+    return (
+        Text(row.data_set) + Text(" procedural" * row.procedural, "bold yellow"),
+        row.domain,
+        row.task,
+        str(row.n_images),
+        str(row.finished),
+        str(row.failed or "—"),
+        pair,
+        quality,
+        shown(row.chance_quality),
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,13 +11,23 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lib.performance_prediction.rows.evaluate import RowEvaluation, RowEvaluationReport
+from lib.performance_prediction.rows.evaluate import RowEvaluationReport
 from lib.performance_prediction.rows.files import RowSuggestions
-from lib.performance_prediction.table.complete import CompletionSummary
-from lib.performance_prediction.table.evaluate import MEASURES, CellScores, EvaluationReport, Spread
+from lib.performance_prediction.table.complete import CompletedTable
+from lib.performance_prediction.table.evaluate import MEASURES, CellScores, EvaluationReport
 from lib.performance_prediction.table.score_table import COMPLETERS
 
 FEWEST_CHARACTERS = 118  # a line of the table, which is worth nothing when cut
+KNOWN_HEADS = (
+    "known cells",
+    "MAE",
+    "column mean + level",
+    "coverage",
+    "mean width",
+    "worst tenth",
+    "9 in 10 rows ≥",
+)
+REGRET_HEADS = ("evaluated", "regret as suggested", "static portfolio", "best on average")
 DIGITS = {"mae": 4, "spearman": 3, "coverage": 3, "width": 3, "seconds": 1}
 
 
@@ -37,23 +48,42 @@ def _show(headings: Sequence[str], rows: Iterable[Sequence[str]], left: int = 0,
     console.print(table)
 
 
-def sentences(summary: CompletionSummary) -> list[str]:
+def completion_json(
+    done: CompletedTable, matrix: Path, out: Path, seed: int, warnings: Sequence[str]
+) -> dict[str, Any]:
+    """What `als.py complete` did in plain values; `held_out_error`: on measured cells hidden from the model, null if none."""
+    n_rows, n_columns = done.table.values.shape
+    measured = int(done.table.observed.sum())
+    return {
+        "matrix": matrix,
+        "out": out,
+        "rows": n_rows,
+        "columns": n_columns,
+        "measured": measured,
+        "completed": n_rows * n_columns - measured,
+        "completer": done.completer,
+        "seed": seed,
+        "held_out_error": done.held_out_error,
+        "calibration_cells": done.calibration.cells,
+        "nominal_coverage": done.calibration.level,
+        "mean_interval_width": done.mean_width,
+        "warnings": warnings,
+        "seconds": round(done.seconds, 2),
+    }
+
+
+def sentences(done: CompletedTable, out: Path) -> list[str]:
     """What `als.py complete` did, one line each."""
-    lines = [
-        f"{summary.rows} × {summary.columns}: {summary.measured} cells measured, {summary.completed} completed in {summary.seconds:.1f} s"
-    ]
-    if not summary.completed:
-        return [*lines, "every cell is measured: copied as it is", summary.out]
-    lines.append(f"by {summary.completer}")
-    if summary.held_out_error is None:
-        lines.append("too few cells to hide any: neither the numbers nor the intervals could be checked")
-    else:
-        lines.append(
-            f"mean absolute error on measured cells while hidden: {summary.held_out_error:.4f} "
-            f"({summary.calibration_cells} cells)"
-        )
-    width = f"{summary.mean_interval_width:.3f} wide on average"
-    return [*lines, f"{summary.nominal_coverage:.0%} intervals, {width}", summary.out]
+    (n_rows, n_columns), measured = done.table.values.shape, int(done.table.observed.sum())
+    holes = n_rows * n_columns - measured
+    size = f"{n_rows} × {n_columns}: {measured} cells measured, {holes} completed in {done.seconds:.1f} s"
+    if done.mean_width is None:
+        return [size, "every cell is measured: copied as it is", str(out)]
+    error = "too few cells to hide any: neither the numbers nor the intervals could be checked"
+    if done.held_out_error is not None:
+        error = f"mean absolute error on measured cells while hidden: {done.held_out_error:.4f} ({done.calibration.cells} cells)"
+    width = f"{done.calibration.level:.0%} intervals, {done.mean_width:.3f} wide on average"
+    return [size, f"by {done.completer}", error, width, str(out)]
 
 
 def described_completers() -> list[str]:
@@ -71,19 +101,18 @@ def show_scores(scores: CellScores) -> None:
 
 def show_report(report: EvaluationReport) -> None:
     """Prints one table a matrix: a line a completer and fraction, mean ± standard deviation over seeds."""
-    for name in dict.fromkeys(line.table for line in report.summary):
-        lines = [line for line in report.summary if line.table == name]
+    for name in dict.fromkeys(line["table"] for line in report.summary):
         rows = [
-            (f"{line.fraction:.0%}", line.completer, *(_shown(getattr(line, m), DIGITS[m]) for m in MEASURES))
-            for line in lines
+            (f"{line['fraction']:.0%}", line["completer"], *(_shown(line[m], DIGITS[m]) for m in MEASURES))
+            for line in report.summary
+            if line["table"] == name
         ]
         _show(("hidden", "completer", "MAE", *(m.capitalize() for m in MEASURES[1:])), rows, 7, name)
 
 
-def _shown(spread: Spread, digits: int) -> str:
-    if spread.mean is None or spread.deviation is None:
-        return "–"
-    return f"{spread.mean:.{digits}f} ± {spread.deviation:.{digits}f}"
+def _shown(spread: Mapping[str, float | None], digits: int) -> str:
+    mean, deviation = spread.values()
+    return "–" if mean is None else f"{mean:.{digits}f} ± {deviation:.{digits}f}"
 
 
 def suggestions_json(answer: RowSuggestions) -> dict[str, Any]:
@@ -128,27 +157,14 @@ def show_row_evaluation(report: RowEvaluationReport) -> None:
         click.echo(
             f"{name}: {evaluation.rows} rows in {evaluation.groups} groups, shuffled {evaluation.seeds} times"
         )
-        _show_known_cells(evaluation)
-        heads = ("evaluated", "regret as suggested", "static portfolio", "best on average")
-        rows = [[f"{value:.4f}" for value in vars(s).values()][1:] for s in evaluation.suggestions]
-        budgets = [str(s.budget) for s in evaluation.suggestions]
-        _show(heads, [(budget, *row) for budget, row in zip(budgets, rows, strict=True)])
+        _show_figures(KNOWN_HEADS, evaluation.known_cells, "443333")
+        _show_figures(REGRET_HEADS, evaluation.suggestions, "444")
 
 
-def _show_known_cells(evaluation: RowEvaluation) -> None:
-    heads = (
-        "known cells",
-        "MAE",
-        "column mean + level",
-        "coverage",
-        "mean width",
-        "worst tenth",
-        "9 in 10 rows ≥",
+def _show_figures(heads: Sequence[str], lines: Sequence[Any], digits: str) -> None:
+    """Each line's first field as it is, the others with so many `digits`."""
+    told = [tuple(vars(line).values()) for line in lines]
+    _show(
+        heads,
+        [(str(first), *(f"{v:.{d}f}" for v, d in zip(rest, digits, strict=True))) for first, *rest in told],
     )
-    rows = []
-    for k in evaluation.known_cells:
-        shares = (k.coverage, k.width, k.worst_decile_coverage, k.tenth_percentile_coverage)
-        rows.append(
-            (str(k.known), f"{k.mae:.4f}", f"{k.rival_mae:.4f}", *(f"{share:.3f}" for share in shares))
-        )
-    _show(heads, rows)

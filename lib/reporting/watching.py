@@ -6,19 +6,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from lib.benchmark.listening import Listener
 from lib.benchmark.plan import Cell, Plan
 from lib.records import EpochEntry, RunRecord
 from lib.records.schema import PRIMARY_METRIC
-from lib.reporting.leaderboard import with_error
+from lib.reporting.tables import readable_seconds, table_of, with_error
 
 CELLS_SHOWN = 12
 
@@ -27,7 +26,7 @@ CELLS_SHOWN = 12
 class TimeLeft:
     """Seconds left: the plan's estimates, corrected by how long the finished cells really took."""
 
-    estimates: dict[str, float] = field(default_factory=dict)
+    estimates: dict[str, float]
     spent_s: float = 0.0
     expected_s: float = 0.0
 
@@ -49,25 +48,17 @@ class TimeLeft:
         return correction * sum(self.estimates.values())
 
 
-def readable_seconds(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
 def outcome_of(record: RunRecord) -> str:
     """`accuracy 0.9850 ± 0.0100` on the test parts, or the status and the reason."""
     if record.status != "finished":
         return f"{record.status}: {record.reason}"
     quality = record.quality()
-    measured = "not measured"
-    if quality is not None:
-        measured = f"{record.metric_name} {with_error(quality, record.standard_error())}"
-    return f"{measured}, RANDOM WEIGHTS" if record.backbone.weights_origin == "random" else measured
+    measured = (
+        "not measured"
+        if quality is None
+        else f"{record.metric_name} {with_error(quality, record.standard_error())}"
+    )
+    return measured + ", RANDOM WEIGHTS" * (record.backbone.weights_origin == "random")
 
 
 class _Clock(Listener):
@@ -76,26 +67,31 @@ class _Clock(Listener):
     def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
         self.now = now
         self.total = self.done = 0
-        self.left = TimeLeft()
-        self.cell_began = now()
+        self.left = TimeLeft({})
+        self.began: dict[str, float] = {}
+        self.last_end = now()
 
     def sweep_starts(self, plan: Plan) -> None:
         self.total = sum(planned.to_run for planned in plan.cells)
         self.left = TimeLeft.of(plan)
+        self.last_end = self.now()
 
     def cell_starts(self, cell: Cell) -> None:
-        self.cell_began = self.now()
+        self.began[cell.key] = self.now()
 
     def cell_ends(self, cell: Cell, record: RunRecord) -> None:
-        self._count(cell)
+        self.done += 1
+        # Between two ends, not from start to end: where several cells run at once, the sweep is so much faster.
+        self.left.cell_done(cell, self.now() - self.last_end)
+        self.last_end = self.now()
+
+    def seconds_of(self, cell: Cell) -> str:
+        """How long a cell that ended now has run, in words."""
+        return readable_seconds(self.now() - self.began.pop(cell.key, self.now()))
 
     def cell_skipped(self, cell: Cell) -> None:
-        self.cell_began = self.now()
-        self._count(cell)
-
-    def _count(self, cell: Cell) -> None:
         self.done += 1
-        self.left.cell_done(cell, self.now() - self.cell_began)
+        self.left.cell_done(cell, 0.0)
 
 
 class PlainLines(_Clock):
@@ -108,9 +104,13 @@ class PlainLines(_Clock):
     def cell_ends(self, cell: Cell, record: RunRecord) -> None:
         """Writes place, cell, outcome, seconds and the time left."""
         super().cell_ends(cell, record)
-        seconds = readable_seconds(self.now() - self.cell_began)
+        seconds = self.seconds_of(cell)
         left = f", {readable_seconds(self.left.seconds())} left" if self.done < self.total else ""
         self.write(f"[{self.done}/{self.total}] {cell}: {outcome_of(record)} ({seconds}{left})")
+
+    def told(self, sentence: str) -> None:
+        """Writes it."""
+        self.write(sentence)
 
     def cell_skipped(self, cell: Cell) -> None:
         """Says that another process was quicker."""
@@ -125,55 +125,54 @@ class LiveTable(_Clock):
         super().__init__()
         self.live = live
         self.rows: deque[tuple[str, str, str]] = deque(maxlen=CELLS_SHOWN)
-        self.current = ("", "")
+        self.running: dict[str, str] = {}
         self.fold = ""
 
     def sweep_starts(self, plan: Plan) -> None:
         """Shows the empty table."""
         super().sweep_starts(plan)
-        self._draw()
+        self.live.update(self._picture())
 
     def features_progress(self, cell: Cell, done: int, total: int) -> None:
         """Shows how many images the backbone has seen."""
-        self.current = (str(cell), f"features {done}/{total} images")
-        self._draw()
+        self._show(cell, f"features {done}/{total} images")
 
     def cell_starts(self, cell: Cell) -> None:
         """Shows the cell as running."""
         super().cell_starts(cell)
-        self.current = (str(cell), "starts")
-        self._draw()
+        self._show(cell, "starts")
 
     def fold_starts(self, cell: Cell, place: int, of: int) -> None:
         """Remembers which fold the epochs belong to."""
         self.fold = f"fold {place} of {of}" if of > 1 else ""
-        self.current = (str(cell), self.fold or "starts")
-        self._draw()
+        self._show(cell, self.fold or "starts")
 
     def epoch_ends(self, cell: Cell, entry: EpochEntry) -> None:
         """Shows the fold, the epoch and its quality on the validation part."""
         quality = entry.validation.get(PRIMARY_METRIC[cell.data_set.task])
         measured = "" if quality is None else f"validation {quality:.4f}"
         steps = (self.fold, f"epoch {entry.epoch}/{cell.recipe.epochs}", measured)
-        self.current = (str(cell), ", ".join(filter(None, steps)))
-        self._draw()
+        self._show(cell, ", ".join(filter(None, steps)))
 
     def cell_ends(self, cell: Cell, record: RunRecord) -> None:
         """Moves the cell to the finished ones."""
         super().cell_ends(cell, record)
-        self.rows.append((str(cell), outcome_of(record), readable_seconds(self.now() - self.cell_began)))
-        self.current = ("", "")
-        self._draw()
+        self.rows.append((str(cell), outcome_of(record), self.seconds_of(cell)))
+        self.running.pop(str(cell), None)
+        self.live.update(self._picture())
 
-    def _draw(self) -> None:
+    def told(self, sentence: str) -> None:
+        """Prints it above the table."""
+        self.live.console.print(sentence)
+
+    def _show(self, cell: Cell, step: str) -> None:
+        self.running[str(cell)] = step
         self.live.update(self._picture())
 
     def _picture(self) -> RenderableType:
-        table = Table("cell", "outcome", "time", expand=True)
-        for row in self.rows:
-            table.add_row(*map(Text, row))
-        if self.current[0]:
-            table.add_row(*map(Text, (*self.current, "…")), style="bold")
+        table = table_of(("cell", "outcome", "time"), self.rows, expand=True)
+        for cell, step in self.running.items():
+            table.add_row(*map(Text, (cell, step, "…")), style="bold")
         left = readable_seconds(self.left.seconds())
         line = Text(f"{self.done} of {self.total} cells, {left} left")
         return Group(table, ProgressBar(total=max(self.total, 1), completed=self.done), line)

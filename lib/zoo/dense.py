@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lib.zoo.choosing import Predict, Stage, tuned_result
-from lib.zoo.jobs import TrainingJob, TrainingResult
+from lib.zoo.jobs import (
+    Floats,
+    Stage,
+    Standardisation,
+    TrainingJob,
+    TrainingResult,
+    features_of,
+    tuned_result,
+)
 from lib.zoo.metrics import labels_of
-from lib.zoo.standardisation import Floats, Standardisation, features_of
 
 SMALLEST_SHARE = 1e-10
 
@@ -40,37 +45,29 @@ class FittedNetwork:
 
     def logits(self, features: Floats) -> Tensor:
         """Features (n, width) → logits (n, n_classes), on the device."""
-        return _logits(self.network, self.scale, self.device, features)
+        with torch.inference_mode():
+            return self.network(torch.from_numpy(self.scale(features)).to(self.device))
+
+    def told(self, **more: Any) -> FittedNetwork:
+        """With more in its result."""
+        return replace(self, result=replace(self.result, **more))
 
 
 def fitted_network(
-    job: TrainingJob,
-    scale: Standardisation,
-    stages: Sequence[Stage],
-    build: Callable[[int], nn.Sequential],
-    training_s: float,
-    batch_size: int = 0,
-    notes: Callable[[int], tuple[str, ...]] = lambda index: (),
-) -> FittedNetwork:
-    """The network that `build` makes of the grid point chosen on the validation part, with the result of that point."""
-    built: list[nn.Sequential] = []
-
-    def predict(index: int) -> Predict:
-        built.append(build(index).to(job.device).eval())
-        return lambda x: _logits(built[0], scale, job.device, x).softmax(dim=1).cpu().numpy()
-
-    result = tuned_result(job, stages, predict, training_s, 0, batch_size, notes)
-    parameters = sum(p.numel() for p in built[0].parameters())
-    return FittedNetwork(built[0], scale, job.device, replace(result, parameters=parameters))
+    job: TrainingJob, scale: Standardisation, stages: Sequence[Stage], build: Callable[[int], nn.Sequential]
+) -> tuple[int, FittedNetwork]:
+    """The grid point chosen on the validation part, and the network that `build` makes of it, with its result."""
+    index, result = tuned_result(job, stages)
+    network = build(index).to(job.device).eval()
+    fitted = FittedNetwork(network, scale, job.device, result)
+    answered = replace(
+        result,
+        parameters=sum(p.numel() for p in network.parameters()),
+        predict=lambda x: fitted.logits(x).softmax(dim=1).cpu().numpy(),
+    )
+    return index, replace(fitted, result=answered)
 
 
-def _logits(network: nn.Sequential, scale: Standardisation, device: torch.device, features: Floats) -> Tensor:
-    with torch.inference_mode():
-        logits: Tensor = network(torch.from_numpy(scale(features)).to(device))
-        return logits
-
-
-@dataclass(frozen=True)
 class RotatedFeatures:
     """A job's standardised features along the train part's principal axes, on its device.
 
@@ -79,23 +76,15 @@ class RotatedFeatures:
     min(n_train, width) columns.
     """
 
-    inputs: Tensor
-    basis: Tensor
-    singular: Tensor
-    labels: Tensor
-    train: npt.NDArray[np.int64]
-    scale: Standardisation
-
-    @classmethod
-    def of(cls, job: TrainingJob, most_axes: int | None = None) -> RotatedFeatures:
+    def __init__(self, job: TrainingJob, most_axes: int | None = None) -> None:
         """Of the train part's axes all, or the strongest `most_axes`. float64, where the device knows it."""
-        train = job.data_set.indices("train")
-        scale = Standardisation.of(features_of(job)[train])
+        self.train = job.data_set.indices("train")
+        self.scale = Standardisation.of(features_of(job)[self.train])
         dtype = torch.float32 if job.device.type == "mps" else torch.float64
-        standardised = torch.from_numpy(scale(features_of(job))).to(job.device, dtype)
-        basis, singular = _principal_axes(standardised[train], most_axes)
-        labels = torch.from_numpy(labels_of(job.data_set)).to(job.device)
-        return cls(standardised @ basis, basis, singular, labels, train, scale)
+        standardised = torch.from_numpy(self.scale(features_of(job))).to(job.device, dtype)
+        self.basis, self.singular = _principal_axes(standardised[self.train], most_axes)
+        self.inputs = standardised @ self.basis
+        self.labels = torch.from_numpy(labels_of(job.data_set)).to(job.device)
 
 
 def _principal_axes(rows: Tensor, most: int | None) -> tuple[Tensor, Tensor]:

@@ -34,10 +34,11 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if _is_present(kind)))
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"device '{name}' is unknown: expected auto, cpu, cuda, cuda:<n> or mps") from error
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise ConfigError(f"device '{name}' is not supported: expected auto, cpu, cuda, cuda:<n> or mps")
+        problem = "" if device.type in ("cpu", "cuda", "mps") else "not supported"
+    except RuntimeError:
+        problem = "unknown"
+    if problem:
+        raise ConfigError(f"device '{name}' is {problem}: expected auto, cpu, cuda, cuda:<n> or mps")
     if not _is_present(device.type, device.index):
         raise ConfigError(f"device '{name}' is not on this machine: use `device: auto` or `device: cpu`")
     return device
@@ -54,14 +55,10 @@ def has_fast_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
-        return _cpu_flag("_is_avx512_bf16_supported") or _cpu_flag("_is_amx_tile_supported")
+        # torch names these checks as private; where a version lacks one, fp32 is the safe answer.
+        checks = (getattr(torch.cpu, f"_is_{name}_supported", bool) for name in ("avx512_bf16", "amx_tile"))
+        return any(check() for check in checks)
     return False
-
-
-def _cpu_flag(name: str) -> bool:
-    # torch names these checks as private; where a version lacks one, fp32 is the safe answer.
-    check = getattr(torch.cpu, name, None)
-    return bool(check and check())
 
 
 def choose_precision(name: str, device: torch.device) -> str:
@@ -100,9 +97,14 @@ def physical_memory_bytes() -> int:
         return 8 * 10**9
 
 
-def cpu_count() -> int:
-    """Cores of the whole machine, also where this process may use fewer."""
-    return os.cpu_count() or 1
+def available_memory_mb() -> float:
+    """Main memory that can be had without swapping; where the system does not tell (macOS), half of what there is."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            found = dict(line.split(":", 1) for line in file)
+        return int(found["MemAvailable"].split()[0]) / 2**10
+    except (OSError, KeyError, ValueError):
+        return physical_memory_bytes() / 2**21
 
 
 def busy_cpu_s() -> float:
@@ -145,15 +147,11 @@ def environment(device: torch.device, started_at: str = "") -> Environment:
     return Environment(
         device=device_name(device),
         threads=torch.get_num_threads(),
-        versions={"python": platform.python_version()} | _library_versions(),
+        versions={"python": platform.python_version()} | {n: _version_of(n) for n in RECORDED_LIBRARIES},
         project_version=_version_of("cv-automl"),
         peak_memory_mb=round(peak_memory_mb(device), 1),
         started_at=started_at,
     )
-
-
-def _library_versions() -> dict[str, str]:
-    return {library: _version_of(library) for library in RECORDED_LIBRARIES}
 
 
 def _version_of(distribution: str) -> str:

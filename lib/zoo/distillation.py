@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from torch import Tensor
 from torch.nn import functional as F
 
 from lib.records import Recipe
 from lib.zoo.dense import FittedNetwork
-from lib.zoo.jobs import TrainingJob
+from lib.zoo.jobs import TrainingJob, features_of
 from lib.zoo.perceptron import cross_entropy, fitted_perceptron
-from lib.zoo.standardisation import features_of
 
 TEACHERS_KEPT = 16
 
@@ -37,17 +35,20 @@ def fitted_student(
     job: TrainingJob, hidden: tuple[int, ...], teacher_hidden: tuple[int, ...]
 ) -> FittedNetwork:
     """The student chosen from the grid; training seconds include the teacher's, whether it was shared or not."""
-    teacher = TEACHERS.get(_teacher_job(job), teacher_hidden)
+    recipe = teacher_recipe(job.recipe)
+    teacher = TEACHERS.get(replace(job, recipe=recipe, on_epoch=lambda entry: None), teacher_hidden)
+    answers = teacher.logits(features_of(job))
     temperature, weight = (float(job.recipe.options[n]) for n in ("temperature", "distillation_weight"))
 
     def objective(logits: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
-        return distillation_loss(logits, teacher.logits[rows], labels, temperature, weight)
+        return distillation_loss(logits, answers[rows], labels, temperature, weight)
 
-    return fitted_perceptron(job, hidden, objective, earlier_s=teacher.training_s, notes=(teacher.note,))
-
-
-def _teacher_job(job: TrainingJob) -> TrainingJob:
-    return replace(job, recipe=teacher_recipe(job.recipe), on_epoch=lambda entry: None)
+    fitted = fitted_perceptron(job, hidden, objective)
+    chosen = ", ".join(f"{name} {value:g}" for name, value in teacher.result.chosen.items())
+    return fitted.told(
+        training_s=fitted.result.training_s + teacher.result.training_s,
+        notes=(f"teacher mlp of the same seed: {chosen}",),
+    )
 
 
 def teacher_recipe(recipe: Recipe) -> Recipe:
@@ -55,41 +56,24 @@ def teacher_recipe(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"options": {}})
 
 
-@dataclass(frozen=True)
-class Teacher:
-    """What a student needs of its teacher: `logits` of all files (n_files, n_classes), on the device."""
-
-    logits: Tensor
-    training_s: float
-    note: str
-
-
 class TeacherShelf:
     """The last few teachers trained in this process, by everything that decides their weights."""
 
     def __init__(self, kept: int = TEACHERS_KEPT) -> None:
         self._kept = kept
-        self._teachers: OrderedDict[str, Teacher] = OrderedDict()
+        self._teachers: dict[str, FittedNetwork] = {}
 
     def train(self, job: TrainingJob, hidden: tuple[int, ...]) -> FittedNetwork:
-        """Trains the job anew and shelves its answers."""
-        fitted = fitted_perceptron(job, hidden)
-        chosen = ", ".join(f"{name} {value:g}" for name, value in fitted.result.chosen.items())
-        self._teachers[_job_digest(job, hidden)] = Teacher(
-            fitted.logits(features_of(job)),
-            fitted.result.training_s,
-            f"teacher mlp of the same seed: {chosen}",
-        )
+        """Trains the job anew and shelves the network."""
+        fitted = self._teachers[_job_digest(job, hidden)] = fitted_perceptron(job, hidden)
         while len(self._teachers) > self._kept:
-            self._teachers.popitem(last=False)
+            del self._teachers[next(iter(self._teachers))]
         return fitted
 
-    def get(self, job: TrainingJob, hidden: tuple[int, ...]) -> Teacher:
+    def get(self, job: TrainingJob, hidden: tuple[int, ...]) -> FittedNetwork:
         """The identical teacher from the shelf, else from a training of its own: the numbers are the same."""
         digest = _job_digest(job, hidden)
-        if digest not in self._teachers:
-            self.train(job, hidden)
-        return self._teachers[digest]
+        return self._teachers.get(digest) or self.train(job, hidden)
 
 
 TEACHERS = TeacherShelf()

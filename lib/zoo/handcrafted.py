@@ -21,7 +21,7 @@ from lib.features.texture import (
 from lib.records import BackboneInfo
 from lib.zoo.base import Backbone, BackboneSource, Extraction, Image, ImageSource, InputSpec, OnProgress
 from lib.zoo.catalogue import HANDCRAFTED
-from lib.zoo.reading import READING_THREADS, read_ahead
+from lib.zoo.preprocessing import READING_THREADS, read_ahead
 
 Features = npt.NDArray[np.float32]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from lib.files import write_atomically
 from lib.records import Latency
 from lib.zoo.base import Backbone
-from lib.zoo.devices import busy_cpu_s, cpu_count, one_thread
+from lib.zoo.devices import busy_cpu_s, one_thread
 
 BATCH_SIZES = (1, 32)
 ROUND_S = 0.1
@@ -31,68 +32,40 @@ NOT_QUIET = "latency not measured: the machine was never quiet"
 _missed_at: dict[str, float] = {}
 
 
-@dataclass(frozen=True)
-class BatchTiming:
-    """Milliseconds of one batch size."""
-
-    median_ms: float
-    p95_ms: float
-
-
-def measure(
-    predict: Callable[[int], object], budget_s: float = BUDGET_S, most_of_others: float | None = None
-) -> Latency | None:
+def measure(predict: Callable[[int], object], budget_s: float = BUDGET_S) -> Latency | None:
     """Latency of `predict(batch_size)`; None where the machine was never quiet in `budget_s` seconds for each size."""
-    small, large = (
-        time_batch(lambda size=size: predict(size), budget_s, most_of_others)  # type: ignore[misc]
-        for size in BATCH_SIZES
-    )
-    if small is None or large is None:
-        return None
-    return Latency(
-        batch1_median_ms=small.median_ms,
-        batch1_p95_ms=small.p95_ms,
-        batch32_median_ms=large.median_ms,
-        batch32_p95_ms=large.p95_ms,
-    )
+    found = {n: time_batch(partial(predict, n), budget_s) for n in BATCH_SIZES}
+    times = {
+        f"batch{n}_{name}_ms": ms
+        for n, timing in found.items()
+        for name, ms in zip(("median", "p95"), timing or (), strict=bool(timing))
+    }
+    return Latency(**times) if all(found.values()) else None
 
 
-def time_batch(
-    predict: Callable[[], object], budget_s: float = BUDGET_S, most_of_others: float | None = None
-) -> BatchTiming | None:
-    """Times one call: once unmeasured, then round after round until the three fastest of the quiet ones agree.
+def time_batch(predict: Callable[[], object], budget_s: float = BUDGET_S) -> tuple[float, float] | None:
+    """Median and 95th percentile of one call in ms: it is called once unmeasured, then in rounds until the three fastest
+    quiet ones agree; None where they never do.
 
     A round is what fits into ROUND_S, one call at least. Rounds agree where the highest of their medians is at most
     LARGEST_SPREAD above the lowest, which is taken: a load adds to a time and never takes from it.
     """
     predict()
-    quiet: list[_Round] = []
+    quiet: list[tuple[float, list[float]]] = []
     n_rounds, begin = 0, time.perf_counter()
     while n_rounds < AGREEING_ROUNDS or time.perf_counter() - begin < budget_s:
         n_rounds += 1
-        one = _round(predict)
-        if one.others_share <= (MOST_OF_OTHERS if most_of_others is None else most_of_others):
-            quiet.append(one)
-        fastest = sorted(quiet, key=lambda each: each.median_ms)[:AGREEING_ROUNDS]
-        if _agree(fastest):
-            times = [ms for each in fastest for ms in each.times_ms]
-            return BatchTiming(fastest[0].median_ms, float(np.percentile(times, 95)))
+        times, others_share = _round(predict)
+        if others_share <= MOST_OF_OTHERS:
+            quiet.append((float(np.median(times)), times))
+        fastest = sorted(quiet)[:AGREEING_ROUNDS]
+        if len(fastest) == AGREEING_ROUNDS and fastest[-1][0] <= (1 + LARGEST_SPREAD) * fastest[0][0]:
+            return fastest[0][0], float(np.percentile([ms for _, times in fastest for ms in times], 95))
     return None
 
 
-@dataclass(frozen=True)
-class _Round:
-    """Calls one after the other. `others_share`: of all cores, what other processes took meanwhile."""
-
-    times_ms: tuple[float, ...]
-    others_share: float
-
-    @property
-    def median_ms(self) -> float:
-        return float(np.median(self.times_ms))
-
-
-def _round(predict: Callable[[], object]) -> _Round:
+def _round(predict: Callable[[], object]) -> tuple[list[float], float]:
+    """Milliseconds of calls one after the other, and the share of all cores that other processes took meanwhile."""
     times: list[float] = []
     busy, own, begin = busy_cpu_s(), time.process_time(), time.perf_counter()
     now = begin
@@ -102,12 +75,7 @@ def _round(predict: Callable[[], object]) -> _Round:
         times.append(1000 * (after - now))
         now = after
     others = busy_cpu_s() - busy - (time.process_time() - own)
-    return _Round(tuple(times), others / max((now - begin) * cpu_count(), 1e-9))
-
-
-def _agree(rounds: list[_Round]) -> bool:
-    medians = [one.median_ms for one in rounds]
-    return len(rounds) == AGREEING_ROUNDS and max(medians) <= (1 + LARGEST_SPREAD) * min(medians)
+    return times, others / max((now - begin) * (os.cpu_count() or 1), 1e-9)
 
 
 def pair_latency(
@@ -126,9 +94,8 @@ def pair_latency(
     generator = np.random.default_rng(0)
     width = backbone.info.embedding_width
     features = {n: generator.standard_normal((n, width)).astype(np.float32) for n in BATCH_SIZES}
-    # On one thread a head answers within a time slice: the median of many calls does not feel what else is running.
     with one_thread():
-        second = measure(lambda size: predict_head(features[size]), HEAD_BUDGET_S, most_of_others=1.0)
+        second = measure(lambda size: predict_head(features[size]), HEAD_BUDGET_S)
     if second is None:
         return None
     return Latency(**{name: getattr(first, name) + getattr(second, name) for name in Latency.model_fields})
@@ -150,7 +117,10 @@ def backbone_latency(backbone: Backbone, cache_dir: Path | None = None) -> Laten
     """
     key = _machine_key(backbone)
     path = cache_dir / "latency" / f"{key}.json" if cache_dir else None
-    kept = _read(path) if path else None
+    kept = None
+    if path:
+        with suppress(OSError, ValueError):
+            kept = Latency.model_validate_json(path.read_text(encoding="utf-8"))
     if kept or time.perf_counter() - _missed_at.get(key, -np.inf) < RETRY_AFTER_S:
         return kept
     images = _random_images(backbone.input.height_px, backbone.input.width_px)
@@ -158,7 +128,8 @@ def backbone_latency(backbone: Backbone, cache_dir: Path | None = None) -> Laten
     if latency is None:
         _missed_at[key] = time.perf_counter()
     elif path:
-        _keep(path, latency)
+        with suppress(OSError):  # a read-only cache costs only the next measurement
+            write_atomically(path, latency.model_dump_json())
     return latency
 
 
@@ -172,18 +143,3 @@ def _machine_key(backbone: Backbone) -> str:
 
     machine = f"{platform.node()} {backbone.device_name} {torch.get_num_threads()} {torch.__version__}"
     return hashlib.sha256(f"{backbone.shape} {backbone.precision} {machine}".encode()).hexdigest()[:24]
-
-
-def _read(path: Path) -> Latency | None:
-    try:
-        return Latency.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return None
-
-
-def _keep(path: Path, latency: Latency) -> None:
-    # A read-only cache costs only the next measurement.
-    try:
-        write_atomically(path, latency.model_dump_json())
-    except OSError:
-        return

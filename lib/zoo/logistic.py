@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from lib.clock import Clock
-from lib.zoo.choosing import Stage, grid_points
 from lib.zoo.dense import FittedNetwork, RotatedFeatures, dense_network, fitted_network
 from lib.zoo.devices import one_thread
-from lib.zoo.jobs import TrainingJob
+from lib.zoo.jobs import Stage, TrainingJob, grid_points
 from lib.zoo.metrics import Judge
 
 MOST_ITERATIONS = 2000
@@ -85,17 +83,18 @@ def fitted_logistic(job: TrainingJob) -> FittedNetwork:
 
     The epochs are looks at the solver, after ever more iterations, the last one where it has converged.
     """
-    training, judge = Clock(), Judge.of(job.data_set)
-    with training, one_thread():
-        data = RotatedFeatures.of(job)
+    with Clock() as training, one_thread():
+        data = RotatedFeatures(job)
         solver = _solver(job, data)
-        stages = list(_stages(job, data, solver, judge))
+        stages = list(_stages(job, data, solver))
 
     def network(index: int) -> nn.Sequential:
         weights = solver.weights[:, index]
         return dense_network([(data.basis @ weights[:-1], weights[-1])])
 
-    return fitted_network(job, data.scale, stages, network, training.seconds, notes=partial(_notes, solver))
+    index, fitted = fitted_network(job, data.scale, stages, network)
+    note = f"logistic regression had not quite converged after {solver.iterations} iterations"
+    return fitted.told(training_s=training.seconds, notes=(note,) if index in solver.open.tolist() else ())
 
 
 def _solver(job: TrainingJob, data: RotatedFeatures) -> LogisticSolver:
@@ -109,7 +108,8 @@ def _solver(job: TrainingJob, data: RotatedFeatures) -> LogisticSolver:
     )
 
 
-def _stages(job: TrainingJob, data: RotatedFeatures, solver: LogisticSolver, judge: Judge) -> Iterator[Stage]:
+def _stages(job: TrainingJob, data: RotatedFeatures, solver: LogisticSolver) -> Iterator[Stage]:
+    judge = Judge.of(job.data_set)
     for epoch in range(1, job.recipe.epochs + 1):
         solver.advance(round(MOST_ITERATIONS ** (epoch / job.recipe.epochs)))
         logits = torch.einsum("nr,rgc->gnc", data.inputs, solver.weights[:-1]) + solver.weights[-1][:, None]
@@ -117,9 +117,3 @@ def _stages(job: TrainingJob, data: RotatedFeatures, solver: LogisticSolver, jud
         truth = data.labels[data.train]
         loss = -shares[:, data.train, truth].mean(dim=1)
         yield Stage(shares[:, judge.rows].exp().cpu().numpy(), loss.double().cpu().numpy())
-
-
-def _notes(solver: LogisticSolver, index: int) -> tuple[str, ...]:
-    if index in solver.open.tolist():
-        return (f"logistic regression had not quite converged after {solver.iterations} iterations",)
-    return ()

@@ -1,8 +1,16 @@
-"""Metrics of classification from labels and probabilities, in numpy alone: measured after every epoch, so they must be quick."""
+"""Metrics of classification from labels and probabilities, and how far each would vary with other test images.
+
+In numpy alone: measured after every epoch, so they must be quick. A metric that is a smooth function of means moves by the mean
+of its influence function when images are exchanged, so that its standard error is the influence's spread over √n (Hampel 1974,
+doi:10.1080/01621459.1974.10482962): no bootstrap is drawn.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +18,11 @@ from scipy.stats import rankdata
 
 from lib.datasets.base import DataSet
 from lib.errors import CvAutomlError
-from lib.records import EpochEntry, FinalMetrics
-from lib.zoo.standard_errors import standard_errors
+from lib.records import FinalMetrics
 
 Labels = npt.NDArray[np.int64]
-Probabilities = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
+Probabilities = Floats
 
 CALIBRATION_BINS = 15
 SMALLEST_PROBABILITY = 1e-15
@@ -33,10 +41,12 @@ def ranking_metrics(labels: Labels, probabilities: Probabilities) -> dict[str, f
     if not np.isfinite(probabilities).all():
         raise CvAutomlError("training diverged: probabilities are not numbers; lower the learning rate")
     confusion = confusion_matrix(labels, probabilities)
+    hits, support = np.diag(confusion), confusion.sum(axis=1)
+    either = confusion.sum(axis=0) + support
     measured = {
         "accuracy": float(np.trace(confusion) / len(labels)),
-        "balanced_accuracy": _balanced_accuracy(confusion),
-        "macro_f1": _macro_f1(confusion),
+        "balanced_accuracy": float((hits[support > 0] / support[support > 0]).mean()),
+        "macro_f1": float((2 * hits[either > 0] / either[either > 0]).mean()),
     }
     area = one_versus_rest_auroc(labels, probabilities)
     return measured if area is None else {**measured, "auroc": area}
@@ -46,9 +56,10 @@ def classification_metrics(labels: Labels, probabilities: Probabilities) -> dict
     """The metrics that rank, and how far the probabilities can be believed: log_loss and ece. Empty for an empty part."""
     if len(labels) == 0:
         return {}
+    of_the_truth = probabilities[np.arange(len(labels)), labels]
     return {
         **ranking_metrics(labels, probabilities),
-        "log_loss": _log_loss(labels, probabilities),
+        "log_loss": float(-np.log(np.clip(of_the_truth, SMALLEST_PROBABILITY, 1)).mean()),
         "ece": expected_calibration_error(labels, probabilities),
     }
 
@@ -58,22 +69,6 @@ def confusion_matrix(labels: Labels, probabilities: Probabilities) -> npt.NDArra
     n_classes = probabilities.shape[1]
     pairs = labels * n_classes + probabilities.argmax(axis=1)
     return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
-
-
-def _balanced_accuracy(confusion: npt.NDArray[np.int64]) -> float:
-    present = confusion.sum(axis=1) > 0
-    return float((np.diag(confusion)[present] / confusion.sum(axis=1)[present]).mean())
-
-
-def _macro_f1(confusion: npt.NDArray[np.int64]) -> float:
-    asked_or_answered = confusion.sum(axis=0) + confusion.sum(axis=1)
-    seen = asked_or_answered > 0
-    return float((2 * np.diag(confusion)[seen] / asked_or_answered[seen]).mean())
-
-
-def _log_loss(labels: Labels, probabilities: Probabilities) -> float:
-    of_the_truth = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.clip(of_the_truth, SMALLEST_PROBABILITY, 1)).mean())
 
 
 def expected_calibration_error(labels: Labels, probabilities: Probabilities) -> float:
@@ -108,18 +103,71 @@ def per_class_metrics(
     """Class → precision, recall, f1 (0 where nothing was answered or asked) and support in images."""
     hits = np.diag(confusion).astype(float)
     support, answered = confusion.sum(axis=1), confusion.sum(axis=0)
-    precision = hits / np.maximum(answered, 1)
-    recall = hits / np.maximum(support, 1)
-    f1 = 2 * hits / np.maximum(support + answered, 1)
+    columns = {
+        "precision": hits / np.maximum(answered, 1),
+        "recall": hits / np.maximum(support, 1),
+        "f1": 2 * hits / np.maximum(support + answered, 1),
+        "support": support,
+    }
     return {
-        name: {
-            "precision": float(precision[i]),
-            "recall": float(recall[i]),
-            "f1": float(f1[i]),
-            "support": float(support[i]),
-        }
+        name: {metric: float(values[i]) for metric, values in columns.items()}
         for i, name in enumerate(classes)
     }
+
+
+def standard_errors(labels: Labels, probabilities: Floats) -> dict[str, float]:
+    """Of accuracy, balanced_accuracy, macro_f1 and, where it is defined, auroc; empty for an empty part.
+
+    `labels` (n,), `probabilities` (n, n_classes).
+    """
+    if not len(labels):
+        return {}
+    truth = labels[:, None] == np.arange(probabilities.shape[1])
+    answer = probabilities.argmax(axis=1)[:, None] == np.arange(probabilities.shape[1])
+    hit = truth & answer
+    present, seen = truth.any(axis=0), (truth | answer).any(axis=0)
+    recall = influence_of_ratios(1.0 * hit[:, present], truth[:, present])
+    f1 = influence_of_ratios(2.0 * hit[:, seen], (1.0 * truth + answer)[:, seen])
+    influences = {
+        "accuracy": hit.any(axis=1) - hit.any(axis=1).mean(),
+        "balanced_accuracy": recall.mean(axis=1),
+        "macro_f1": f1.mean(axis=1),
+    }
+    defined = np.flatnonzero(present & ~truth.all(axis=0))
+    if len(defined):
+        influences["auroc"] = np.mean(
+            [_placements(truth[:, c], probabilities[:, c]) for c in defined], axis=0
+        )
+    return {name: standard_error(influence) for name, influence in influences.items()}
+
+
+def standard_error(influence: Floats) -> float:
+    """√Σφ² / n of the influences φ (n,), whose mean is 0."""
+    return float(np.sqrt((influence**2).sum()) / len(influence))
+
+
+def combined_standard_error(of_folds: Sequence[float]) -> float:
+    """Of the mean over folds that test different images: √Σ se² / K."""
+    return math.hypot(*of_folds) / len(of_folds)
+
+
+def influence_of_ratios(above: Floats, below: npt.NDArray[Any]) -> Floats:
+    """Influence (n, n_ratios) of each image on mean(above) / mean(below)."""
+    mean = below.mean(axis=0)
+    return (above - above.mean(axis=0) / mean * below) / mean
+
+
+def _placements(positive: npt.NDArray[np.bool_], scores: Floats) -> Floats:
+    """Influence (n,) on the area under the ROC curve, from ranks (DeLong et al. 1988, doi:10.2307/2531595).
+
+    (placement − area) / share of its side: the placement is the share of the other side that an image is on the right side of.
+    """
+    ranks, placement = rankdata(scores), np.empty(len(scores))
+    for side in (positive, ~positive):
+        beaten = (ranks[side] - rankdata(scores[side])) / (~side).sum()
+        placement[side] = beaten if side is positive else 1 - beaten
+    area = placement[positive].mean()
+    return (placement - area) / np.where(positive, positive.mean(), 1 - positive.mean())
 
 
 @dataclass(frozen=True)
@@ -140,24 +188,10 @@ class Judge:
         rows = np.flatnonzero(np.isin(data_set.parts, ("validation", "test")))
         return cls(rows, labels_of(data_set)[rows], data_set.parts[rows] == "test", data_set.classes)
 
-    def entry(
-        self,
-        epoch: int,
-        probabilities: Probabilities,
-        train_loss: float | None = None,
-        learning_rate: float | None = None,
-    ) -> EpochEntry:
-        """The entry of one epoch."""
-        validation, test = (
-            ranking_metrics(self.labels[rows], probabilities[rows]) for rows in (~self.is_test, self.is_test)
-        )
-        return EpochEntry(
-            epoch=epoch,
-            train_loss=train_loss,
-            learning_rate=learning_rate,
-            validation=validation,
-            test=test,
-        )
+    def metrics(self, probabilities: Probabilities) -> dict[str, dict[str, float]]:
+        """The metrics of both parts, as an epoch's entry holds them: `validation` and `test`."""
+        parts = {"validation": ~self.is_test, "test": self.is_test}
+        return {part: ranking_metrics(self.labels[rows], probabilities[rows]) for part, rows in parts.items()}
 
     def final(self, probabilities: Probabilities) -> FinalMetrics:
         """Metrics with their standard errors, metrics a class and the confusion matrix of the test part."""

@@ -16,6 +16,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from lib.config import Settings
+from lib.errors import WeightsError
 from lib.records import BackboneInfo
 from lib.zoo.base import Backbone, Extraction, Image, ImageSource, InputSpec, OnProgress
 from lib.zoo.catalogue import entry_of, pretrained_config
@@ -30,9 +31,8 @@ from lib.zoo.devices import (
 )
 from lib.zoo.inference_form import inference_form
 from lib.zoo.loading import create_network, untrained_network
-from lib.zoo.preprocessing import normalised_tensor, resized
-from lib.zoo.reading import read_ahead
-from lib.zoo.weights import Weights, WeightsCard
+from lib.zoo.preprocessing import normalised_tensor, read_ahead, resized
+from lib.zoo.weights import Weights, WeightsCard, first_line
 
 BATCH_SIZE = {"cpu": 32, "mps": 64, "cuda": 256}
 
@@ -165,9 +165,14 @@ def network_info(name: str, weights: Weights) -> BackboneInfo:
 
 
 def architecture(name: str, weights: Weights) -> Architecture:
-    """What the network is; found without its weights."""
+    """What the network is; found without its weights. Raises WeightsError where the card describes none that works."""
     size = input_spec(name, weights.card).height_px
-    return _architecture(name, size, weights.card.model_dump_json())
+    try:
+        return _architecture(name, size, weights.card.model_dump_json())
+    except Exception as error:  # timm raises whatever its constructors do not understand
+        if weights.card == WeightsCard():
+            raise
+        raise WeightsError(f"{name}.yaml: timm makes no network of this card: {first_line(error)}") from error
 
 
 @lru_cache(maxsize=512)

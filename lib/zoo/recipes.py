@@ -5,7 +5,7 @@ from __future__ import annotations
 from lib.config import Settings
 from lib.records import Recipe
 from lib.records.schema import Task
-from lib.zoo.heads.base import HEADS
+from lib.zoo.heads.base import HEADS, Head
 
 WITHOUT_STEPS = {
     "batch_size": 0,
@@ -17,7 +17,7 @@ WITHOUT_STEPS = {
 
 
 def recipe_for(
-    head: str,
+    head: str | Head,
     task: Task,
     settings: Settings,
     *,
@@ -31,7 +31,7 @@ def recipe_for(
     a head without gradient has no learning rate. `precision`: fp32 or bf16, as resolved for the device.
     Raises CvAutomlError for an unknown head.
     """
-    part = HEADS[head]()
+    part = HEADS[head]() if isinstance(head, str) else head
     chosen = settings.classification if task == "classification" else settings.segmentation
     recipe = Recipe(
         epochs=epochs or chosen.epochs,

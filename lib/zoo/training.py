@@ -1,10 +1,11 @@
-"""The one training loop: shuffled batches, a cosine learning rate, and the loss an epoch; what is measured between is the caller's."""
+"""The one training loop: batches, a cosine learning rate, the loss an epoch, and what is measured after each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +13,13 @@ import torch
 import torch._dynamo  # the optimiser imports it at its first step: seconds that would pass for training
 from torch import Tensor, nn
 
+from lib.clock import Clock
 from lib.errors import CvAutomlError
-from lib.records import Recipe
+from lib.records import EpochEntry, FinalMetrics, Recipe
+from lib.zoo.jobs import TrainingJob, TrainingResult
+from lib.zoo.preprocessing import Indices
 
 Batch = TypeVar("Batch")
-Indices = npt.NDArray[np.int64]
 
 
 @contextmanager
@@ -64,16 +67,60 @@ def trained_epochs(
         yield epoch, mean, rate
 
 
-def shuffled_batches(rows: Indices, size: int, generator: np.random.Generator) -> Iterator[Indices]:
-    """The rows in a fresh order, `size` at a time."""
-    order = generator.permutation(rows)
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+@dataclass(frozen=True)
+class Answers:
+    """What a network in training answers after an epoch: its metrics by part, and all that a last epoch leaves."""
+
+    metrics: dict[str, dict[str, float]]
+    final: Callable[[], FinalMetrics]
+    notes: tuple[str, ...] = ()
 
 
-def backbone_rate(recipe: Recipe) -> float:
-    """The learning rate of a backbone that is trained together with its head."""
-    return float(recipe.options["backbone_learning_rate"])
+def trained_together(
+    job: TrainingJob,
+    optimizer: torch.optim.Optimizer,
+    batches: Callable[[], Iterable[Indices]],
+    loss_of: Callable[[Indices], Tensor],
+    answers: Callable[[], Answers],
+    largest_gradient: float | None = None,
+) -> TrainingResult:
+    """Trains a head on images, with or without the backbone below it: the result is that of the last epoch, nothing is chosen."""
+    everything, evaluation = Clock(job.backbone.threads), Clock(job.backbone.threads)
+    entries: list[EpochEntry] = []
+    with everything:
+        for epoch, loss, rate in trained_epochs(
+            optimizer, job.recipe.epochs, batches, loss_of, largest_gradient
+        ):
+            with evaluation:
+                last = answers()
+                entry = EpochEntry(epoch=epoch, train_loss=float(loss), learning_rate=rate, **last.metrics)
+                entries.append(entry)
+            job.on_epoch(entry)
+    return TrainingResult(
+        epochs=tuple(entries),
+        validation=entries[-1].validation,
+        final=last.final(),
+        parameters=sum(p.numel() for group in optimizer.param_groups for p in group["params"]),
+        training_s=everything.seconds - evaluation.seconds,
+        evaluation_s=evaluation.seconds,
+        batch_size=job.recipe.batch_size,
+        notes=last.notes,
+    )
+
+
+def optimizer_of(recipe: Recipe, head: nn.Module, backbone: nn.Module | None = None) -> torch.optim.AdamW:
+    """AdamW with the head's learning rate for the head, and the small one for a backbone that is trained with it."""
+    groups: list[dict[str, Any]] = [{"params": list(head.parameters()), "lr": recipe.learning_rate}]
+    if backbone:
+        rate = float(recipe.options["backbone_learning_rate"])
+        groups.append({"params": list(backbone.parameters()), "lr": rate})
+    return torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+
+
+def in_order(rows: Indices, size: int) -> Iterator[Indices]:
+    """The rows, `size` at a time."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
 
 
 def freeze_batch_statistics(network: nn.Module) -> None:

@@ -5,27 +5,51 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from lib.config import Settings
 from lib.errors import CvAutomlError, WeightsError
 from lib.frozen import Frozen
 from lib.records.schema import WeightsOrigin
+from lib.yaml_files import read_yaml
 from lib.zoo.catalogue import pretrained_config, require_known
 
 RANDOM_SEED = 0
 HASH_LENGTH = 16
 HUB_TIMEOUT_S = 2.0
 HUB_FILE = "model.safetensors"
+LARGEST_INPUT_PX = 2048
+LARGEST_ARGUMENT = 4096
+# What this project itself tells timm; a checkpoint_path would be unpickled.
+_OURS = re.compile("pretrained.*|checkpoint.*|num_classes|in_chans|features_only|out_indices|.*_dir|img_size")
+
+
+def _bounded(kwargs: dict[str, Any]) -> dict[str, Any]:
+    for name, value in kwargs.items():
+        if _OURS.fullmatch(name):
+            raise ValueError(f"{name} is no argument for a card to set; leave it out")
+        if not all(isinstance(one, bool | int | float | str | None) for one in _each(value)):
+            raise ValueError(f"{name} is neither a number, a text nor a list of them")
+        if not all(abs(one) <= LARGEST_ARGUMENT for one in _each(value) if isinstance(one, int | float)):
+            raise ValueError(f"{name} holds a number beyond {LARGEST_ARGUMENT}")
+    return kwargs
+
+
+def _each(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+Level = Annotated[float, Field(ge=-10, le=10)]
+Spread = Annotated[float, Field(gt=0, le=10)]
 
 
 class WeightsCard(Frozen):
@@ -35,15 +59,15 @@ class WeightsCard(Frozen):
     `out_indices`): the average of that map is its embedding.
     """
 
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
+    mean: tuple[Level, Level, Level] | None = None
+    std: tuple[Spread, Spread, Spread] | None = None
     crop_pct: float | None = Field(None, gt=0, le=1)
     interpolation: str | None = Field(None, pattern="^(nearest|bilinear|bicubic|box|hamming|lanczos)$")
-    input_size_px: int | None = Field(None, ge=16)
+    input_size_px: int | None = Field(None, ge=16, le=LARGEST_INPUT_PX)
     classifier: bool | None = None
     architecture: str | None = None
     feature_map: int | None = Field(None, ge=0)
-    model_kwargs: dict[str, Any] = {}
+    model_kwargs: Annotated[dict[str, Any], AfterValidator(_bounded)] = {}
     pretraining: str | None = None
     source: str | None = None
     licence: str | None = None
@@ -116,7 +140,7 @@ def random_weights(name: str, card: WeightsCard | None = None) -> Weights:
 
 def _card_of(name: str, folder: Path | None) -> WeightsCard:
     path = folder / f"{name}.yaml" if folder else None
-    return read_card(path) if path and path.is_file() else WeightsCard()
+    return read_card(path) if path and os.path.lexists(path) else WeightsCard()
 
 
 def _from_folder(name: str, folder: Path | None, card: WeightsCard) -> Weights | None:
@@ -125,8 +149,11 @@ def _from_folder(name: str, folder: Path | None, card: WeightsCard) -> Weights |
     if not folder.is_dir():
         raise WeightsError(f"weights_dir {folder} is no folder: correct it, or set it to null to use the hub")
     path = folder / f"{name}.safetensors"
-    if path.is_file():
-        carded = f"-{card.digest()}" if (folder / f"{name}.yaml").is_file() else ""
+    if os.path.lexists(path):
+        if not path.is_file():
+            raise WeightsError(f"{path}: not a regular file; replace or remove it")
+        _require_whole(path)
+        carded = f"-{card.digest()}" if os.path.lexists(folder / f"{name}.yaml") else ""
         return Weights("weights_dir", file_hash(path) + carded, path, card)
     if card.architecture:
         raise WeightsError(
@@ -135,17 +162,29 @@ def _from_folder(name: str, folder: Path | None, card: WeightsCard) -> Weights |
     return None
 
 
+def _require_whole(path: Path) -> None:
+    """Reads the head of a safetensors file, so that one that is cut off or something else is found before anything runs."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path} is no whole safetensors file ({first_line(error)}): fetch it again"
+        ) from error
+
+
 def read_card(path: Path) -> WeightsCard:
     """Reads `<name>.yaml`; raises WeightsError that names the file, the field and what was expected."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        return WeightsCard.model_validate(values)
+        return WeightsCard.model_validate(read_yaml(path, WeightsError))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
-        raise WeightsError(f"{path}: {place}: {first['msg'].lower()} (got {first['input']!r})") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise WeightsError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
+        raise WeightsError(
+            f"{path}: {place}: {first['msg'].lower()} (got {str(first['input'])[:80]!r})"
+        ) from error
 
 
 def _from_cache(name: str) -> Weights | None:

@@ -53,7 +53,7 @@ def swept(
     sweep: PreparedSweep, settings: Settings, listener: Any = None, ordering: Ordering | None = None
 ) -> Sweep:
     """What comes of running a prepared sweep."""
-    return run_sweep(sweep.plan, sweep.data_sets, settings, listener, ordering)
+    return run_sweep(sweep.plan, sweep.selection.by_fingerprint, settings, listener, ordering)
 
 
 def add_head(monkeypatch: Any, name: str, train: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lib.benchmark.budget import Within, expected_order, seconds_of
-from lib.benchmark.estimates import CELL_S
+from lib.benchmark.plan import CELL_S
 from lib.benchmark.sweep import Remaining
 from lib.errors import CvAutomlError
 from lib.records import RecordStore
@@ -63,11 +63,11 @@ def test_cells_that_take_longer_than_expected_are_expected_to_go_on_so(tiny_set,
     cells = ready(tiny_set, settings, heads=("naive",), seeds=(0, 1)).plan
     clock = [0.0]
     within = Within(10 * CELL_S, cheapest_first, now=lambda: clock[0])
-    remaining = Remaining.of(cells)
-    chosen = within.next(remaining.priced(), [])
-    remaining.take(chosen.cell)
+    remaining = Remaining(cells)
+    chosen = within.next(remaining.cells, [])
+    remaining.take(chosen)
     clock[0] = 6 * CELL_S
-    assert within.next(remaining.priced(), []) is None
+    assert within.next(remaining.cells, []) is None
     assert within.slowness() == pytest.approx(6)
 
 

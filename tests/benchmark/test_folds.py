@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.benchmark.cells import DEAR_FOLDS
 from lib.benchmark.folds import combined_errors, mean_epochs, mean_grid
+from lib.benchmark.prepare import DEAR_FOLDS
 from lib.datasets import load_data_set
 from lib.records import EpochEntry, FinalMetrics, GridPoint
 from lib.zoo.heads import TrainingResult

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from lib.benchmark.estimates import CELL_S, Estimates
-from lib.benchmark.plan import Cell, plan_cells
+from lib.benchmark.plan import CELL_S, Cell, Estimates, plan_cells
 from lib.config import Settings
 from lib.records import Environment, EpochEntry, FinalMetrics, FoldResult, HeadInfo, RunRecord, Timing
 from lib.records.costs import Rates
@@ -48,7 +49,7 @@ def test_each_cell_has_the_state_of_its_record():
     plan = plan_cells([done, failed, fresh], lambda one: known.get(one.key), Estimates())
     assert [planned.state for planned in plan.cells] == ["done", "failed", "to do"]
     assert [planned.to_run for planned in plan.cells] == [False, True, True]
-    assert plan.count("to do") == 1
+    assert [one.state for one in plan.cells].count("to do") == 1
 
 
 def test_failed_cells_may_be_left_as_they_are():
@@ -87,24 +88,23 @@ def test_estimates_come_from_records_of_the_same_machine():
     timing = Timing(features_s=2.0, features_images=120, training_s=9.0, evaluation_s=3.0)
     estimates = Estimates(Rates.of([record(cell(), timing=timing)], "cpu", 2))
     larger = cell(n=360)
-    assert estimates.measured
-    assert estimates.features_s(larger.data_set, larger.backbone) == pytest.approx(6.0)
-    estimate = estimates.training_s(larger.data_set, larger.backbone, "linear", larger.recipe)
-    assert estimate == pytest.approx(CELL_S + 36.0)
+    assert estimates.rates.training
+    assert estimates.features_s(larger) == pytest.approx(6.0)
+    assert estimates.training_s(larger) == pytest.approx(CELL_S + 36.0)
 
 
 def test_folds_cost_as_often_as_they_train():
     estimates = Estimates(Rates.of([record(cell(), timing=Timing(training_s=12.0))], "cpu", 2))
     one = cell()
-    three = one.recipe.model_copy(update={"folds": (0, 1, 2)})
-    assert estimates.training_s(one.data_set, one.backbone, "linear", three) == pytest.approx(CELL_S + 36)
+    three = replace(one, recipe=one.recipe.model_copy(update={"folds": (0, 1, 2)}))
+    assert estimates.training_s(three) == pytest.approx(CELL_S + 36)
 
 
 def test_records_of_another_machine_are_no_evidence():
-    assert not Estimates(Rates.of([record(cell(), device="cuda")], "cpu", 2)).measured
+    assert not Estimates(Rates.of([record(cell(), device="cuda")], "cpu", 2)).rates.training
 
 
 def test_a_backbone_that_never_ran_takes_the_rate_of_the_head_elsewhere():
     estimates = Estimates(Rates.of([record(cell(), timing=Timing(training_s=12.0))], "cpu", 2))
-    other = made_up_backbone_info("other")
-    assert estimates.training_s(cell().data_set, other, "linear", cell().recipe) == pytest.approx(CELL_S + 12)
+    other = cell(backbone=made_up_backbone_info("other"))
+    assert estimates.training_s(other) == pytest.approx(CELL_S + 12)

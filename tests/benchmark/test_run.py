@@ -195,7 +195,7 @@ def test_the_same_cell_gives_the_same_record_in_another_folder(tiny_set, setting
 SLOW_SWEEP = """
 import sys, time
 from pathlib import Path
-import lib.zoo.heads.linear
+import lib.zoo.heads.dense
 from lib.benchmark.sweep import run_sweep
 from lib.config import load_settings
 from lib.zoo.heads import HEADS
@@ -213,7 +213,7 @@ def slow_at_seed_2(self, job):
 HEADS["linear"].train = slow_at_seed_2
 settings = load_settings(environment={}).override(runs_dir=folder / "runs", cache_dir=folder / "cache")
 sweep = ready(data_set, settings, heads=("linear",), seeds=(0, 1, 2, 3))
-run_sweep(sweep.plan, sweep.data_sets, settings)
+run_sweep(sweep.plan, sweep.selection.by_fingerprint, settings)
 """
 
 

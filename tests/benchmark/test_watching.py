@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
-from lib.benchmark.estimates import Estimates
-from lib.benchmark.plan import plan_cells
+from lib.benchmark.plan import Estimates, plan_cells
 from lib.records import EpochEntry
-from lib.reporting.watching import LiveTable, PlainLines, TimeLeft, readable_seconds, watching
+from lib.reporting.tables import readable_seconds
+from lib.reporting.watching import LiveTable, PlainLines, TimeLeft, watching
 from tests.benchmark.test_plan import cell, record
 from tests.zoo.made_up import made_up_backbone_info
 

@@ -237,8 +237,8 @@ def test_real_patches_have_their_images_folds(
 ) -> None:
     settings = settings.model_copy(update={"cache_dir": real_cache})
     strips = load_data_set(realdata / "severstal_subset", settings)
-    summary = write_patches(strips, tmp_path / "cut", size_px=64)
-    patches = load_data_set(summary.folder, settings)
+    write_patches(strips, tmp_path / "cut", size_px=64)
+    patches = load_data_set(tmp_path / "cut", settings)
     source = dict(
         line.split(",")[:4:3] for line in (tmp_path / "cut" / "provenance.csv").read_text().splitlines()[1:]
     )

@@ -12,15 +12,15 @@ def cache(tmp_path):
 
 
 def filled(kilobytes=10, value=1.0):
-    return {"embeddings": np.full((kilobytes, 250), value, np.float32)}
+    return np.full((kilobytes, 250), value, np.float32)
 
 
 def test_what_was_written_is_read_back_with_its_facts(cache):
     assert cache.read("a", "b") is None
     assert cache.write(filled(value=3), {"seconds": "1.5"}, "a", "b") is None
-    kept = cache.read("a", "b")
-    np.testing.assert_array_equal(kept.arrays["embeddings"], filled(value=3)["embeddings"])
-    assert kept.facts == {"seconds": "1.5"}
+    values, facts = cache.read("a", "b")
+    np.testing.assert_array_equal(values, filled(value=3))
+    assert facts == {"seconds": "1.5"}
     assert cache.read("ab", "") is None, "parts of a key do not run into each other"
 
 

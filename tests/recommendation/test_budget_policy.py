@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from lib.performance_prediction.boosting.cells import Pair
-from lib.recommendation.budget_policy import BudgetPolicy, Option, weighted_quantiles
+from lib.recommendation.budget_policy import BudgetPolicy, Option
 from lib.reporting.budget import outlook_sentence
 from tests.performance_prediction.synthetic_zoo import (
     BACKBONES,
@@ -86,11 +85,6 @@ def test_the_outlook_knows_whether_the_best_was_found() -> None:
 def test_when_every_pair_was_run_the_best_is_known() -> None:
     own = [finished_run(INFO, *pair, 0.5) for pair in PAIRS]
     assert "every pair was run" in outlook_sentence(policy().outlook(INFO, [], own))
-
-
-def test_weighted_quantiles_of_equal_weights_are_order_statistics() -> None:
-    values = np.arange(20.0)[::-1]
-    assert weighted_quantiles(values, np.ones(20), (0.05, 0.5, 1.0)) == pytest.approx([0.0, 9.0, 19.0])
 
 
 def test_what_to_run_next_is_chosen_by_validation_whatever_the_test_parts_say() -> None:

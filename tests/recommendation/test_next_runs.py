@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lib.performance_prediction.boosting.evidence import gather_evidence
-from lib.recommendation.next_runs import next_runs
+from lib.recommendation.recommend import next_runs
 from tests.performance_prediction.synthetic_zoo import data_set_info, facts_of, finished_run, zoo_runs
 
 RUNS, FACTS = zoo_runs(6, seeds=1)

@@ -12,10 +12,10 @@ from lib.errors import TooLittleDataError
 from lib.performance_prediction.boosting.cells import Pair, pair_of
 from lib.performance_prediction.boosting.contract import PROBE_PAIRS
 from lib.performance_prediction.boosting.evidence import Evidence, gather_evidence
-from lib.performance_prediction.boosting.judgement import judge, save_judgement
+from lib.performance_prediction.boosting.judgement import judge
 from lib.recommendation.answer import Recommendation
 from lib.recommendation.costs import CostBook
-from lib.recommendation.measured import measured_pairs
+from lib.recommendation.qualities import measured_pairs
 from lib.recommendation.recommend import Limits, recommend
 from lib.records import DataSetFacts, DataSetInfo, RunRecord
 from tests.performance_prediction.synthetic_zoo import (
@@ -215,7 +215,7 @@ def _prefer_catboost(evidence: Evidence, folder: Path) -> None:
     judgement = judge(evidence, quick=True)
     unseen = judgement.regimes["unseen"].model_copy(update={"level": "catboost"})
     regimes = {**judgement.regimes, "unseen": unseen}
-    save_judgement(judgement.model_copy(update={"regimes": regimes}), evidence, folder)
+    judgement.model_copy(update={"regimes": regimes}).save(folder, evidence)
 
 
 def test_chance_is_said_and_never_recommended(tmp_path: Path) -> None:

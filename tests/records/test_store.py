@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lib.errors import RecordError
-from lib.records import DataSetFacts, FinalMetrics, RecordStore, read_record
+from lib.records import DataSetFacts, FinalMetrics, RecordStore, key_of, read_record
 from tests.records.factory import make_record
 
 
@@ -115,12 +115,13 @@ def test_a_failed_write_leaves_the_old_record(tmp_path: Path, monkeypatch: pytes
 
 def test_ten_thousand_records_are_read_with_the_broken_one_named(tmp_path: Path) -> None:
     store = RecordStore(tmp_path)
-    first = store.write(make_record())
-    text = first.read_bytes()
-    for number in range(9_999):
-        folder = tmp_path / f"set{number % 20}"
-        folder.mkdir(exist_ok=True)
-        (folder / f"net__linear__seed{number}__0.json").write_bytes(text if number else b"{")
+    first = make_record()
+    text = store.write(first).read_text()
+    for number in range(1, 10_000):
+        other = first.model_copy(update={"seed": number})
+        other = other.model_copy(update={"key": key_of(other)})
+        same = text.replace('"seed":0', f'"seed":{number}').replace(first.key, other.key)
+        store.path_of(other).write_text(same if number > 1 else "{")
     records, broken = store.read_all()
     assert (len(records), len(broken)) == (9_999, 1)
 

@@ -48,7 +48,14 @@ def test_evaluate_prints_the_rivals_and_keeps_the_judgement(runs: Path, tmp_path
         assert {judged["level"], judged["order"]} <= {line["name"] for line in judged["scores"]}
         assert judged["floor"]["low"] <= judged["floor"]["mean"] <= judged["floor"]["high"]
         assert any("noise floor" in reason for reason in judged["reasons"])
-    assert [Path(file).suffix for file in said["files"]] == [".json", ".cbm", ".json", ".cbm", ".json"]
+    assert [Path(file).suffix for file in said["files"]] == [
+        ".json",
+        ".cbm",
+        ".json",
+        ".cbm",
+        ".json",
+        ".json",
+    ]
     assert all(Path(file).is_file() for file in said["files"])
 
 

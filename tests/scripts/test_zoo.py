@@ -175,3 +175,22 @@ def test_a_metric_can_be_ranked_by(call):
     assert board["rows"][0]["metric"] == "macro_f1"
     with pytest.raises(CvAutomlError, match="its metrics are accuracy"):
         call("show", "--dataset", "tiny", "--metric", "dice")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--shard", "3/2"), "expected i/n"),
+        (("--jobs", "2", "--budget", "10s"), "leave out --jobs"),
+        (("--address", "auto"), "--engine ray"),
+    ],
+)
+def test_ways_of_running_that_do_not_exist_are_refused(call, options, told):
+    with pytest.raises(CvAutomlError, match=told):
+        call("run", *CELLS, *options)
+
+
+def test_two_processes_and_two_shards_leave_what_one_run_leaves(call):
+    parts = [call("run", *CELLS, "--seed", "0,1", "--jobs", "2", "--shard", f"{i}/2") for i in (1, 2)]
+    assert sum("4 cells: 4 to do" in part for part in parts) == 1  # one group: one shard has it all
+    assert "4 cells: 4 done" in call("plan", *CELLS, "--seed", "0,1")

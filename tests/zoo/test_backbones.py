@@ -10,6 +10,7 @@ from lib.errors import CvAutomlError, IncompatiblePairError
 from lib.zoo import network as network_module
 from lib.zoo.backbones import backbone_names, describe_backbone, open_backbone
 from lib.zoo.catalogue import entry_of
+from lib.zoo.checks import backbone_checks, failures
 from lib.zoo.inference_form import inference_form
 from lib.zoo.preprocessing import normalised_tensor, resized
 
@@ -85,6 +86,11 @@ def test_flops_are_multiply_accumulates(unpretrained):
 def test_unknown_name_is_refused_with_what_exists(name, unpretrained):
     with pytest.raises(CvAutomlError, match="unknown"):
         open_backbone(name, unpretrained)
+
+
+@pytest.mark.parametrize("name", [SMALL, "test_vit", "mobileone_s0", "tf_efficientnet_lite0", "handcrafted"])
+def test_backbones_of_each_kind_keep_the_contract(name, unpretrained):
+    assert failures(backbone_checks(open_backbone(name, unpretrained))) == []
 
 
 @pytest.mark.parametrize("name", [SMALL, "handcrafted"])
@@ -195,11 +201,6 @@ def test_order_and_progress_survive_reading_in_threads(unpretrained):
     values = backbone.extract([lambda i=i: batch[i] for i in range(11)], done.append).values
     assert done == [4, 8, 11]
     np.testing.assert_allclose(values, backbone.extract(batch).values, rtol=1e-4, atol=1e-5)
-
-
-def test_no_images_give_no_features(unpretrained):
-    backbone = open_backbone(SMALL, unpretrained)
-    assert backbone.extract([]).values.shape == (0, backbone.info.embedding_width)
 
 
 def test_unreadable_image_stops_with_its_own_error(unpretrained):

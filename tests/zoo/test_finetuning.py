@@ -13,10 +13,12 @@ from torch import nn
 from lib.datasets import load_data_set
 from lib.zoo import finetuning
 from lib.zoo.base import Backbone, InputSpec
-from lib.zoo.finetuning import ResizedImages, TunedPair, augmentation, finetuned
+from lib.zoo.finetuning import TunedPair, augmentation, batch_of, finetuned
 from lib.zoo.heads import HEADS, TrainingJob
 from lib.zoo.logistic import fitted_logistic
+from lib.zoo.preprocessing import Kept, SizedImages
 from lib.zoo.recipes import recipe_for
+from lib.zoo.training import optimizer_of
 from tests.benchmark.made_up_sweep import write_tiny_set
 from tests.zoo.made_up import made_up_backbone_info
 
@@ -74,8 +76,7 @@ def test_the_same_seed_gives_the_same_numbers(job):
 def test_the_backbone_is_trained_and_the_shared_one_is_not(job, monkeypatch):
     before = copy.deepcopy(job.backbone._network.state_dict())
     tuned = []
-    original = TunedPair.started
-    monkeypatch.setattr(TunedPair, "started", lambda *given: tuned.append(original(*given)) or tuned[-1])
+    monkeypatch.setattr(finetuning, "TunedPair", lambda *given: tuned.append(TunedPair(*given)) or tuned[-1])
     finetuned(job, fitted_logistic)
     shared = job.backbone._network.state_dict()
     assert all(torch.equal(before[name], shared[name]) for name in before)
@@ -84,29 +85,29 @@ def test_the_backbone_is_trained_and_the_shared_one_is_not(job, monkeypatch):
 
 
 def test_the_head_has_its_own_learning_rate_and_the_backbone_the_small_one(job, settings):
-    rates = [group["lr"] for group in TunedPair.started(job, fitted_logistic).optimizer().param_groups]
-    assert rates == [settings.classification.learning_rate, settings.finetune.learning_rate]
+    groups = optimizer_of(job.recipe, nn.Linear(8, 3), job.backbone.feature_module()).param_groups
+    rates = [settings.classification.learning_rate, settings.finetune.learning_rate]
+    assert [group["lr"] for group in groups] == rates
+    assert [group["lr"] for group in optimizer_of(job.recipe, nn.Linear(8, 3)).param_groups] == rates[:1]
 
 
 def test_it_starts_from_the_head_trained_on_frozen_features(job):
-    pair = TunedPair.started(job, fitted_logistic)
+    pair = TunedPair(job, fitted_logistic)
     test = job.data_set.indices("test")
     with torch.inference_mode():
-        logits = pair.logits(ResizedImages(job.data_set, job.backbone).batch(test))
+        logits = pair.logits(batch_of(SizedImages(job.data_set, SPEC), test))
     frozen = job.recipe.model_copy(update={"finetune": False})
-    features = finetuning._features(
-        job.backbone.feature_module(), job, ResizedImages(job.data_set, job.backbone)
-    )
+    features = finetuning._features(job.backbone.feature_module(), job, SizedImages(job.data_set, SPEC))
     reference = HEADS["linear"]().train(replace(job, recipe=frozen, features=features))
     assert logits.softmax(1).numpy() == pytest.approx(reference.predict(features[test]), abs=1e-5)
 
 
-def test_images_beyond_the_memory_budget_are_read_anew(job, monkeypatch):
-    monkeypatch.setattr(finetuning, "KEPT_IMAGES_BYTES", 2 * 3 * 16 * 16)
-    images = ResizedImages(job.data_set, job.backbone)
-    rows = np.arange(5)
-    assert torch.equal(images.batch(rows), images.batch(rows))
-    assert len(images._kept) == 2
+def test_images_beyond_the_memory_budget_are_read_anew():
+    reads = []
+    images = Kept(lambda missing: [reads.append(i) or np.full(4, i, np.uint8) for i in missing], 8)
+    for _ in range(2):
+        np.testing.assert_array_equal(np.stack(images.of(np.arange(5)))[:, 0], np.arange(5))
+    assert reads == [0, 1, 2, 3, 4, 2, 3, 4] and len(images.kept) == 2
 
 
 def test_augmented_images_keep_size_and_type():

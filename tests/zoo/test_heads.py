@@ -10,17 +10,46 @@ from sklearn.metrics import brier_score_loss
 from sklearn.preprocessing import StandardScaler
 
 from lib.errors import CvAutomlError
-from lib.records.schema import METRICS
+from lib.zoo import checks
+from lib.zoo.checks import failures, head_checks
 from lib.zoo.heads import HEADS
+from lib.zoo.heads.naive import NaiveHead
 from tests.zoo.made_up import (
     embedding_like_features,
-    made_up_backbone_info,
     made_up_data_set,
     made_up_job,
     separable_features,
 )
 
-CLASSIFICATION_HEADS = [name for name in HEADS if "classification" in HEADS[name]().tasks]
+CHECKS = [
+    pytest.param(check, id=f"{head}: {name}") for head in HEADS for name, check in head_checks(HEADS[head]())
+]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_every_head_keeps_the_contract(check):
+    check()
+
+
+class Forgetful(NaiveHead):
+    """Leaves out the first epoch, and would be paired with anything."""
+
+    def train(self, job):
+        result = super().train(job)
+        return replace(result, epochs=result.epochs[1:])
+
+    def incompatibility(self, backbone, task, finetune):
+        return None
+
+
+def test_a_head_from_outside_that_breaks_the_contract_is_told_where():
+    found = failures(head_checks(Forgetful()))
+    assert [line.partition(":")[0] for line in found] == [
+        "refuses a pair in a sentence",
+        "measures every epoch (classification)",
+        "measures every epoch (segmentation)",
+    ]
+    assert "an entry an epoch" in found[1]
 
 
 @pytest.mark.parametrize(
@@ -30,63 +59,10 @@ def test_heads_have_the_published_parameter_counts(head, parameters):
     assert HEADS[head]().parameters(384, 4) == parameters
 
 
-@pytest.mark.parametrize("head", CLASSIFICATION_HEADS)
-def test_every_head_measures_every_epoch_and_the_test_part(head):
-    job = made_up_job(head, epochs=3)
-    seen = []
-    result = HEADS[head]().train(type(job)(**{**vars(job), "on_epoch": seen.append}))
-    assert [entry.epoch for entry in result.epochs] == [1, 2, 3]
-    assert tuple(seen) == result.epochs
-    for entry in result.epochs:
-        assert set(entry.test) == set(entry.validation) == set(METRICS["classification"])
-    assert result.validation == result.epochs[-1].validation
-    assert {**result.final.metrics, **result.epochs[-1].test} == result.final.metrics
-    assert set(result.final.standard_error) == set(METRICS["classification"])
-    assert {"log_loss", "ece"} < set(result.final.metrics)
-    confusion = np.array(result.final.confusion)
-    assert confusion.sum() == (job.data_set.parts == "test").sum()
-    assert np.trace(confusion) / confusion.sum() == pytest.approx(result.final.metrics["accuracy"])
-    assert result.parameters == HEADS[head]().parameters(16, 4)
-
-
-@pytest.mark.parametrize("head", CLASSIFICATION_HEADS)
-def test_the_same_seed_gives_the_same_numbers(head):
-    first, second = (HEADS[head]().train(made_up_job(head, seed=3, epochs=2)) for _ in range(2))
-    assert first.epochs == second.epochs
-    assert first.final == second.final
-
-
 @pytest.mark.parametrize("head", ["mlp", "student", "catboost"])
 def test_another_seed_gives_another_training(head):
     first, second = (HEADS[head]().train(made_up_job(head, seed=seed, epochs=1)) for seed in (0, 1))
     assert first.epochs[0].train_loss != second.epochs[0].train_loss
-
-
-@pytest.mark.parametrize("head", CLASSIFICATION_HEADS)
-def test_a_set_without_a_validation_part_trains(head):
-    result = HEADS[head]().train(made_up_job(head, made_up_data_set(validation=False), epochs=2))
-    assert all(entry.validation == {} and entry.test for entry in result.epochs)
-
-
-@pytest.mark.parametrize("head", [name for name in CLASSIFICATION_HEADS if name != "naive"])
-def test_heads_on_separable_features_come_close_to_logistic_regression(head):
-    data_set = made_up_data_set(n=400)
-    job = made_up_job(head, data_set)
-    train, test = data_set.indices("train"), data_set.indices("test")
-    reference = LogisticRegression().fit(job.features[train], data_set.labels[train])
-    wanted = reference.score(job.features[test], data_set.labels[test])
-    assert HEADS[head]().train(job).final.metrics["accuracy"] > wanted - 0.05
-
-
-@pytest.mark.parametrize("head", [name for name in CLASSIFICATION_HEADS if name != "naive"])
-def test_predict_answers_as_the_final_metrics_were_measured(head):
-    job = made_up_job(head, epochs=2)
-    result = HEADS[head]().train(job)
-    test = job.data_set.indices("test")
-    scores = result.predict(job.features[test])
-    assert scores.shape == (len(test), 4)
-    accuracy = (scores.argmax(axis=1) == job.data_set.labels[test]).mean()
-    assert accuracy == pytest.approx(result.final.metrics["accuracy"])
 
 
 def test_naive_head_answers_the_majority_class_of_the_train_part():
@@ -95,30 +71,6 @@ def test_naive_head_answers_the_majority_class_of_the_train_part():
     test_labels = data_set.labels[data_set.indices("test")]
     result = HEADS["naive"]().train(made_up_job("naive", data_set))
     assert result.final.metrics["accuracy"] == pytest.approx((test_labels == counts.argmax()).mean())
-
-
-@pytest.mark.parametrize("head", [name for name in CLASSIFICATION_HEADS if name != "naive"])
-def test_the_grid_is_tried_and_its_best_on_validation_chosen(head):
-    job = made_up_job(head, epochs=2)
-    result = HEADS[head]().train(job)
-    assert len(result.grid) == np.prod([len(values) for values in job.recipe.grid.values()]) > 1
-    best = max(result.grid, key=lambda point: point.validation)
-    assert result.chosen == best.settings
-
-
-@pytest.mark.parametrize("head", [name for name in CLASSIFICATION_HEADS if name != "naive"])
-def test_no_choice_moves_when_the_test_labels_do(head):
-    data_set = made_up_data_set()
-    features = separable_features(data_set, noise=3)
-    other = data_set.labels.copy()
-    test = data_set.indices("test")
-    other[test] = np.random.default_rng(0).permutation(other[test])
-    one, two = (
-        HEADS[head]().train(made_up_job(head, one_set, features=features, epochs=2))
-        for one_set in (data_set, replace(data_set, labels=other))
-    )
-    assert (one.chosen, one.grid, one.validation) == (two.chosen, two.grid, two.validation)
-    assert one.final != two.final
 
 
 @pytest.mark.parametrize("head", ["linear", "mlp", "catboost"])
@@ -137,15 +89,6 @@ def test_a_point_of_the_grid_does_not_depend_on_the_others(head):
 
 
 UNBALANCED = made_up_data_set(n=300, n_classes=3, shares=(0.85, 0.1, 0.05))
-
-
-@pytest.mark.parametrize("head", [name for name in CLASSIFICATION_HEADS if name != "naive"])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_on_features_that_say_nothing_no_head_falls_below_the_majority(head, seed):
-    noise = np.random.default_rng(seed).normal(size=(300, 64)).astype(np.float32)
-    result = HEADS[head]().train(made_up_job(head, UNBALANCED, features=noise))
-    naive = HEADS["naive"]().train(made_up_job("naive", UNBALANCED)).final.metrics["accuracy"]
-    assert result.final.metrics["accuracy"] > naive - max(result.final.standard_error["accuracy"], 0.04)
 
 
 def reference_logistic(features, data_set, strengths):
@@ -260,13 +203,8 @@ def test_global_random_state_is_left_alone():
     assert torch.rand(1) == expected
 
 
-@pytest.mark.parametrize("head", list(HEADS))
-def test_every_head_names_why_it_cannot_be_paired(head):
-    part = HEADS[head]()
-    assert part.name == head
-    for task in ("classification", "segmentation"):
-        resnet = made_up_backbone_info("resnet18", input_size_px=224)
-        reason = part.incompatibility(resnet, task, finetune=False)
-        assert (reason is None) == (task in part.tasks)
-    reason = part.incompatibility(made_up_backbone_info(family="handcrafted"), part.tasks[0], finetune=True)
-    assert reason
+def test_list_check_tells_each_head_and_fails_where_one_does(monkeypatch):
+    lines = []
+    monkeypatch.setattr(checks, "HEADS", {"knn": HEADS["knn"], "forgetful": Forgetful})
+    assert checks.print_checked_heads(lines.append) == 1
+    assert lines[0].startswith("forgetful: failed: refuses a pair") and lines[1:] == ["knn: ok"]

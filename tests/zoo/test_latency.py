@@ -33,7 +33,7 @@ def machine(monkeypatch):
     made_up = Machine()
     monkeypatch.setattr(latency_module, "time", made_up)
     monkeypatch.setattr(latency_module, "busy_cpu_s", lambda: made_up.now + made_up.others)
-    monkeypatch.setattr(latency_module, "cpu_count", lambda: 2)
+    monkeypatch.setattr(latency_module.os, "cpu_count", lambda: 2)
     monkeypatch.setattr(latency_module, "_missed_at", {})
     return made_up
 
@@ -52,19 +52,18 @@ def loaded(machine, seconds, factors, others=0.0):
 def test_median_and_95th_percentile_are_those_of_three_rounds(machine):
     # The first call warms up; ten calls of 9 to 10.8 ms fill each round of 0.1 s.
     durations = [1.0, *([0.9, 1.08] * 5 + [0.1]) * 3]
-    timing = time_batch(loaded(machine, 0.01, durations))
-    assert timing.median_ms == pytest.approx(9.0) and timing.p95_ms == pytest.approx(10.8)
+    assert time_batch(loaded(machine, 0.01, durations)) == pytest.approx((9.0, 10.8))
 
 
 def test_slow_network_is_timed_three_times_only(machine):
     predict = loaded(machine, 5.0, [1])
-    assert time_batch(predict).median_ms == pytest.approx(5000)
+    assert time_batch(predict)[0] == pytest.approx(5000)
     assert machine.now == pytest.approx(5.0 * (1 + 3))
 
 
 def test_load_that_passes_leaves_no_trace_in_the_time(machine):
     times = [1.0, 1.6, 1.9, 1.3, 2.5, 1.6, 1.04, 1.0, 1.02]
-    assert time_batch(loaded(machine, 0.2, times)).median_ms == pytest.approx(200)
+    assert time_batch(loaded(machine, 0.2, times))[0] == pytest.approx(200)
 
 
 def test_times_that_never_agree_are_none(machine):
@@ -75,7 +74,7 @@ def test_times_that_never_agree_are_none(machine):
 
 def test_steady_load_of_others_is_no_quiet_machine(machine):
     assert time_batch(loaded(machine, 0.2, [1.5], others=0.5)) is None
-    assert time_batch(loaded(machine, 0.2, [1.0], others=0.05)).median_ms == pytest.approx(200)
+    assert time_batch(loaded(machine, 0.2, [1.0], others=0.05))[0] == pytest.approx(200)
 
 
 def test_batch_sizes_are_1_and_32(machine):
@@ -148,8 +147,7 @@ def test_head_adds_to_its_backbone(machine):
     assert latency.batch1_median_ms == pytest.approx(11)
     assert latency.batch32_median_ms == pytest.approx(32 * 11)
     assert set(widths) == {7}
-    under_load = pair_latency(Timed(machine), loaded(machine, 0.01, [1.0], others=0.9))
-    assert under_load.batch1_median_ms == pytest.approx(20), "a head is too quick to feel the load"
+    assert pair_latency(Timed(machine), loaded(machine, 0.01, [1.0], others=0.9)) is None
 
 
 def test_pretrained_twins_have_one_shape(unpretrained):

@@ -9,12 +9,13 @@ from lib.records.schema import METRICS
 from lib.zoo.metrics import (
     Judge,
     classification_metrics,
+    combined_standard_error,
     confusion_matrix,
     expected_calibration_error,
     per_class_metrics,
     ranking_metrics,
+    standard_errors,
 )
-from lib.zoo.standard_errors import combined_standard_error, standard_errors
 from tests.zoo.made_up import made_up_data_set
 
 
@@ -112,9 +113,9 @@ def test_a_judge_measures_each_part_by_itself():
     judge = Judge.of(data_set)
     right = np.eye(4)[judge.labels]
     right[judge.is_test] = np.roll(right[judge.is_test], 1, axis=1)
-    entry, final = judge.entry(3, right, 0.5), judge.final(right)
-    assert (entry.epoch, entry.train_loss) == (3, 0.5)
-    assert entry.validation["accuracy"] == 1 and entry.test["accuracy"] == final.metrics["accuracy"] == 0
+    entry, final = judge.metrics(right), judge.final(right)
+    assert entry["validation"]["accuracy"] == 1
+    assert entry["test"]["accuracy"] == final.metrics["accuracy"] == 0
     assert np.sum(final.confusion) == (data_set.parts == "test").sum()
 
 

@@ -11,20 +11,17 @@ from lib.records import Recipe
 from lib.records.schema import METRICS
 from lib.zoo.backbones import backbone_names, open_backbone
 from lib.zoo.jobs import TrainingJob
-from lib.zoo.segmentation import features as features_module
+from lib.zoo.preprocessing import SizedImages, resized_mask
 from lib.zoo.segmentation import naive_result, train_decoder
-from lib.zoo.segmentation import training as training_module
-from lib.zoo.segmentation.decoders import DeepLabV3Plus
-from lib.zoo.segmentation.features import FrozenPyramids
-from lib.zoo.segmentation.masks import SizedImages, resized_mask
+from lib.zoo.segmentation import pyramid as pyramid_module
 from lib.zoo.segmentation.metrics import (
     PixelCounts,
     final_mask_metrics,
     mask_metrics,
     mask_standard_errors,
+    smallest_areas,
 )
-from lib.zoo.segmentation.pyramid import Pyramid, grid_sizes
-from lib.zoo.segmentation.small_masks import emptied, smallest_areas
+from lib.zoo.segmentation.pyramid import DeepLabV3Plus, FrozenPyramids, Pyramid, grid_sizes
 from lib.zoo.segmentation.training import training_batches
 
 SMALL = "test_resnet"
@@ -123,7 +120,7 @@ def test_emptying_a_small_mask_moves_its_pixels():
     # One class, 1 x 10 pixels: an answer of two pixels, one of them right.
     target, predicted = [[[[1, 1, 1, 0, 0, 0, 0, 0, 0, 0]]]], [[[[0, 0, 1, 1, 0, 0, 0, 0, 0, 0]]]]
     measured = counts(predicted, target)
-    kept, gone = (emptied(measured, torch.tensor([share])) for share in (0.2, 0.21))
+    kept, gone = (measured.emptied(torch.tensor([share])) for share in (0.2, 0.21))
     assert torch.equal(kept.tp, measured.tp) and torch.equal(kept.tn, measured.tn)
     assert [int(c) for c in (gone.tp, gone.fp, gone.fn, gone.tn)] == [0, 0, 3, 7]
 
@@ -135,9 +132,7 @@ def test_smallest_area_is_chosen_for_each_class_where_dice_is_best():
     predicted[:, 2] = ~target[:, 2]  # class 2: everything wrong
     chosen = smallest_areas(counts(predicted, target))
     assert chosen.tolist() == [0.0, 0.005, 2.0]
-    assert mask_metrics(emptied(counts(predicted, target), chosen))["dice"] == pytest.approx(
-        (1 + 1 + 0.5) / 3
-    )
+    assert mask_metrics(counts(predicted, target).emptied(chosen))["dice"] == pytest.approx((1 + 1 + 0.5) / 3)
     assert smallest_areas(counts(predicted[:0], target[:0])).tolist() == [0.0] * 3
 
 
@@ -153,7 +148,7 @@ def test_miou_is_that_of_all_pixels_with_the_background_also_after_emptying():
     predicted = predicted & (
         predicted.cumsum(axis=1) == 1
     )  # one class a pixel, as the background's count supposes
-    gone = emptied(counts(predicted, target), torch.tensor([0.0, 0.3, 2.0]))
+    gone = counts(predicted, target).emptied(torch.tensor([0.0, 0.3, 2.0]))
     areas = predicted.mean(axis=(2, 3))
     kept = predicted & (areas >= np.array([0.0, 0.3, 2.0]))[..., None, None]
     again = counts(kept, target)
@@ -237,10 +232,10 @@ def test_kept_features_are_those_computed_anew(unpretrained, monkeypatch):
     keeping = FrozenPyramids(pyramid, sized, torch.device("cpu"), "fp32")
     first, again = keeping.of(np.array([2, 5])), keeping.of(np.array([5, 2]))
     torch.testing.assert_close(first[0][0], again[0][1])
-    monkeypatch.setattr(features_module, "KEPT_BYTES", 0)
+    monkeypatch.setattr(pyramid_module, "KEPT_BYTES", 0)
     forgetting = FrozenPyramids(pyramid, sized, torch.device("cpu"), "fp32")
     torch.testing.assert_close(forgetting.of(np.array([2, 5]))[1], first[1])
-    assert not forgetting._kept and len(keeping._kept) == 2
+    assert not forgetting.maps.kept and len(keeping.maps.kept) == 2
 
 
 @pytest.mark.parametrize(("n", "size"), [(9, 4), (8, 4), (1, 4), (5, 2), (3, 1), (2, 8)])
@@ -278,12 +273,6 @@ def test_same_seed_same_numbers(unpretrained):
         train_decoder(job(unpretrained, seed=seed), DeepLabV3Plus).epochs for seed in (1, 1, 2)
     )
     assert first == second != other
-
-
-def test_fine_tuning_has_a_learning_rate_for_the_decoder_and_one_for_the_backbone(unpretrained):
-    given = job(unpretrained, finetune=True, options={"backbone_learning_rate": 1e-5})
-    rates = [group["lr"] for group in training_module._Training(given, DeepLabV3Plus)._parameter_groups()]
-    assert rates == [given.recipe.learning_rate, 1e-5]
 
 
 def test_training_tells_parameters_epochs_and_predicts_probabilities(unpretrained):

@@ -139,7 +139,7 @@ def test_another_card_is_another_hash(from_folder, tmp_path, state):
         ("mean: [0.5, 0.5]", "mean"),
         ("crop_pct: 3", "crop_pct"),
         ("a: [", "YAML"),
-        ("- 1", "dictionary"),
+        ("- 1", "list"),
     ],
 )
 def test_wrong_card_is_named_with_its_field(from_folder, tmp_path, state, card, word):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -28,10 +28,8 @@ class Masks:
 
 @dataclass(frozen=True)
 class Contents:
-    """Labels or masks of the pictures. `errors` make the set unusable; `flaws` only deserve a look.
-
-    `parts` (n,): what the folders themselves say of the split, as splits.csv would; None where they are silent.
-    """
+    """Labels or masks of the pictures. `errors` make the set unusable; `flaws` only deserve a look. `parts` (n,): what the
+    folders themselves say of the split, as splits.csv would; None where they are silent."""
 
     labels: npt.NDArray[np.int64] | None = None
     masks: Masks | None = None
@@ -61,6 +59,16 @@ class Layout(Protocol):
 
 
 LAYOUTS: Registry[Layout] = Registry("layout")
+MOST_MASK_CLASSES = 254
+_NAMED = 10
+
+
+def unseen(classes: Sequence[str], counts: Sequence[int], what: str) -> list[str]:
+    """A flaw for each class without any of `what`, or one for all where they are many."""
+    missing = [name for name, count in zip(classes, counts, strict=True) if not count]
+    if len(missing) > _NAMED:
+        return [f"{len(missing)} classes of the card have no {what}, the first is '{missing[0]}'"]
+    return [f"class '{name}' of the card has no {what}" for name in missing]
 
 
 def recognise(root: Path) -> str:
@@ -75,5 +83,6 @@ def recognise(root: Path) -> str:
         )
     found = "it holds images without labels" if image_files(root) else "it holds no images"
     raise DataSetError(
-        f"{root}: {found}; expected images/<class>/*.jpg, or images/ with masks/, or train.csv with train_images/"
+        f"{root}: {found}; expected images/<class>/*.jpg, or images/ with masks/, or train.csv with train_images/, "
+        "as dataset.yaml may say"
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from lib.datasets.declared import PART_NAMES
 from lib.datasets.images import image_files
-from lib.datasets.layouts.base import LAYOUTS, Contents
+from lib.datasets.layouts.base import LAYOUTS, Contents, unseen
 from lib.datasets.pictures import Pictures
 from lib.errors import DataSetError
 from lib.records.schema import Task
@@ -36,8 +36,8 @@ class Folders:
         """All images inside class folders."""
         base = _base(root)
         files = image_files(base)
-        prefix = "" if base == root else f"{base.name}/"
-        return [prefix + file for file in files if file.count("/") > _has_parts(files)]
+        prefix, depth = "" if base == root else f"{base.name}/", _has_parts(files)
+        return [prefix + file for file in files if file.count("/") > depth]
 
     def read(
         self, root: Path, classes: tuple[str, ...], pictures: Pictures, cache_dir: Path | None
@@ -46,18 +46,17 @@ class Folders:
         base = _base(root)
         everything = image_files(base)
         has_parts = _has_parts(everything)
-        inside = [file.split("/")[0 if base == root else 1 :] for file in pictures.files]
-        position = {name: i for i, name in enumerate(classes)}
+        inside = [file.split("/")[base != root :] for file in pictures.files]
         names = [places[has_parts] for places in inside]
         parts = np.array([PART_NAMES[places[0].lower()] for places in inside]) if has_parts else None
-        unnamed = sorted(set(names) - set(classes))
         errors = [
             f"{base / name}: the card's classes do not name '{name}'; add it there or move the folder out"
-            for name in unnamed
+            for name in sorted(set(names) - set(classes))
         ]
-        flaws = [f"class '{name}' of the card has no image" for name in classes if name not in names]
         loose = [file for file in everything if file.count("/") <= has_parts]
+        flaws = unseen(classes, [names.count(name) for name in classes], "image")
         flaws += [f"{base / file}: lies in no class folder and is not used" for file in loose]
+        position = {name: i for i, name in enumerate(classes)}
         labels = np.array([position.get(name, 0) for name in names], dtype=np.int64)
         return Contents(labels, parts=parts, errors=tuple(errors), flaws=tuple(flaws))
 

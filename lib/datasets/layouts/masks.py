@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,12 +12,16 @@ import numpy.typing as npt
 
 from lib.datasets.file_memory import measure_files
 from lib.datasets.images import image_files, read_indices
-from lib.datasets.layouts.base import LAYOUTS, Contents, Masks
+from lib.datasets.layouts.base import LAYOUTS, MOST_MASK_CLASSES, Contents, Masks, unseen
 from lib.datasets.pictures import Pictures
 from lib.errors import DataSetError
 from lib.records.schema import Task
 
 WHITE = 255
+_NO_INDICES = (
+    f"holds the value {{}}, but masks hold class indices up to {MOST_MASK_CLASSES}; save indices, "
+    "or name the classes in dataset.yaml"
+)
 
 
 class ImagesAndMasks:
@@ -36,6 +39,8 @@ class ImagesAndMasks:
         for file in image_files(root / "masks"):
             values = set(np.unique(read_indices(root / "masks" / file)).tolist()) - {0}
             highest = max(highest, 1 if values == {WHITE} else max(values, default=0))
+            if highest > MOST_MASK_CLASSES:
+                raise DataSetError(f"{root / 'masks' / file}: {_NO_INDICES.format(highest)}")
         if not highest:
             raise DataSetError(
                 f"{root / 'masks'}: no mask has a pixel above 0, so there is no class to learn"
@@ -50,23 +55,31 @@ class ImagesAndMasks:
         self, root: Path, classes: tuple[str, ...], pictures: Pictures, cache_dir: Path | None
     ) -> Contents:
         """Areas and digests of all masks; the masks themselves are read when asked for."""
-        there = set(image_files(root / "masks"))
-        wanted = [_mask_of(file) for file in pictures.files]
+        folder, wanted = root / "masks", [_mask_of(file) for file in pictures.files]
+        there = set(image_files(folder))
         present = [mask for mask in wanted if mask in there]
-        measured = measure_files(root / "masks", present, _measure_mask, kind="masks 1", cache_dir=cache_dir)
+        measured = measure_files(folder, present, _measure_mask, kind="masks 1", cache_dir=cache_dir)
         by_name = dict(zip(present, measured, strict=True))
         areas = np.zeros((len(wanted), len(classes)), dtype=np.int64)
         errors: list[str] = []
         for i, mask in enumerate(wanted):
             if problem := _problem(by_name.get(mask), pictures.sizes[i], len(classes)):
-                errors.append(f"{root / 'masks' / mask}: {problem}")
+                errors.append(f"{folder / mask}: {problem}")
                 continue
             for value, count in by_name[mask][3]:
                 if value:
                     areas[i, _class_index(value, len(classes)) - 1] += count
         digests = tuple(str(by_name[mask][0]) if mask in by_name else "" for mask in wanted)
-        masks = Masks(areas, digests, lambda i: _read_mask(root / "masks" / wanted[i], len(classes)))
-        flaws = tuple(_flaws(root, classes, self.files(root), there, areas))
+        masks = Masks(areas, digests, lambda i: _read_mask(folder / wanted[i], len(classes)))
+        images = Counter(_mask_of(file) for file in self.files(root))
+        flaws = (
+            *(f"{folder / m}: a mask without an image of the same name" for m in sorted(there - set(images))),
+            *(
+                f"{folder / mask}: two images share this mask, their names differ in the suffix only"
+                for mask in sorted(mask for mask, count in images.items() if count > 1)
+            ),
+            *unseen(classes, areas.sum(axis=0), "pixel in any mask"),
+        )
         return Contents(masks=masks, errors=tuple(errors), flaws=flaws)
 
 
@@ -85,6 +98,8 @@ def _measure_mask(path: Path) -> list[Any]:
         return ["", 0, 0, [], str(error).removeprefix(f"{path}: ")]
     values, counts = np.unique(indices, return_counts=True)
     digest = hashlib.sha256(indices.astype(np.int32).tobytes()).hexdigest()
+    if len(values) > MOST_MASK_CLASSES + 2:
+        return ["", 0, 0, [], f"holds {len(values)} different values; masks hold class indices"]
     pairs = [[int(v), int(c)] for v, c in zip(values, counts, strict=True)]
     return [digest, indices.shape[0], indices.shape[1], pairs, ""]
 
@@ -101,19 +116,6 @@ def _problem(measured: list[Any] | None, size: npt.NDArray[np.int64], n_classes:
     if beyond:
         return f"holds the value {beyond[0]}, but the card names classes up to index {n_classes}"
     return ""
-
-
-def _flaws(
-    root: Path, classes: tuple[str, ...], files: list[str], there: set[str], areas: npt.NDArray[np.int64]
-) -> Iterator[str]:
-    wanted = Counter(_mask_of(file) for file in files)
-    for mask in sorted(there - set(wanted)):
-        yield f"{root / 'masks' / mask}: a mask without an image of the same name"
-    for mask in sorted(mask for mask, count in wanted.items() if count > 1):
-        yield f"{root / 'masks' / mask}: two images share this mask, their names differ in the suffix only"
-    for name, area in zip(classes, areas.sum(axis=0), strict=True):
-        if not area:
-            yield f"class '{name}' of the card has no pixel in any mask"
 
 
 def _read_mask(path: Path, n_classes: int) -> npt.NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lib.datasets.images import image_files
-from lib.datasets.layouts.base import LAYOUTS, Contents, Masks
+from lib.datasets.layouts.base import LAYOUTS, MOST_MASK_CLASSES, Contents, Masks, unseen
 from lib.datasets.pictures import Pictures
 from lib.datasets.rle import Runs, fill, parse
 from lib.errors import DataSetError
@@ -21,8 +22,8 @@ from lib.records.schema import Task
 TABLE = "train.csv"
 FOLDER = "train_images"
 COLUMNS = ("ImageId", "ClassId", "EncodedPixels")
-_MOST_CLASSES = 254
 _FIRST_FORMAT = ("ImageId_ClassId", "EncodedPixels")
+_CLASS_ID = re.compile(r"0*([1-9][0-9]{0,8})(\.0)?")
 
 
 @dataclass(frozen=True)
@@ -36,23 +37,19 @@ class Defect:
 
 
 def read_defects(table: Path) -> list[Defect]:
-    """Rows of a train.csv in Kaggle's present or first format (`0002cc93b.jpg_1`), rows without pixels left out.
-
-    Raises DataSetError for a table that cannot be read or lacks a column.
-    """
+    """Rows of a train.csv in Kaggle's present or first format (`0002cc93b.jpg_1`), rows without pixels left out. Raises
+    DataSetError for a table that cannot be read or lacks a column."""
     try:
         rows = read_rows(table, _FIRST_FORMAT)
     except DataSetError:
         rows = read_rows(table, COLUMNS)
     defects = []
-    for row in rows:
-        if "imageid" in row.values:
-            image, class_id = row.values["imageid"], row.values["classid"]
-        else:
-            image, _, class_id = row.values["imageid_classid"].rpartition("_")
-        text = row.values["encodedpixels"]
-        if text and text.lower() != "nan":
-            defects.append(Defect(row.line, image, class_id.removesuffix(".0"), text))
+    for number, cells in rows:
+        image, _, class_id = cells.get("imageid_classid", "").rpartition("_")
+        image, class_id = cells.get("imageid", image), cells.get("classid", class_id)
+        if (text := cells["encodedpixels"]) and text.lower() != "nan":
+            match = _CLASS_ID.fullmatch(class_id)
+            defects.append(Defect(number, image, match[1] if match else class_id[:20], text))
     return defects
 
 
@@ -67,10 +64,10 @@ class Severstal:
 
     def class_names(self, root: Path) -> tuple[str, ...]:
         """background, 1 … up to the largest ClassId."""
-        ids = [int(d.class_id) for d in read_defects(root / TABLE) if d.class_id.isdecimal()]
+        ids = [int(d.class_id) for d in read_defects(root / TABLE) if _CLASS_ID.fullmatch(d.class_id)]
         if not ids:
             raise DataSetError(f"{root / TABLE}: no row has a ClassId, so there is no class to learn")
-        return ("background", *(str(i) for i in range(1, min(max(ids), _MOST_CLASSES) + 1)))
+        return ("background", *(str(i) for i in range(1, min(max(ids), MOST_MASK_CLASSES) + 1)))
 
     def files(self, root: Path) -> list[str]:
         """Everything below train_images/."""
@@ -83,59 +80,48 @@ class Severstal:
         if not (root / TABLE).is_file():
             return Contents(errors=(f"{root / TABLE}: there is no such file",))
         position = {file.removeprefix(f"{FOLDER}/"): i for i, file in enumerate(pictures.files)}
-        found = _Found(root / TABLE, [{} for _ in pictures.files], [], set())
-        for (image, class_id), rows in _by_mask(read_defects(root / TABLE)).items():
-            found.add(rows, position.get(image), class_id, len(classes), pictures)
-        areas = np.zeros((len(pictures.files), len(classes)), dtype=np.int64)
-        for i, runs in enumerate(found.runs):
-            for k, one in runs.items():
-                areas[i, k] = one.area
-        absent = [
-            f"{root / TABLE}: names {image}, which is not in {FOLDER}" for image in sorted(found.absent)
-        ]
-        empty = [name for name, area in zip(classes, areas.sum(axis=0), strict=True) if not area]
-        absent += [f"class '{name}' of the card has no row in {TABLE}" for name in empty]
-        digests = tuple(map(_digest, found.runs))
-        masks = Masks(areas, digests, lambda i: _draw(found.runs[i], (len(classes), *pictures.sizes[i])))
-        return Contents(masks=masks, errors=tuple(found.errors), flaws=tuple(absent))
+        by_mask: dict[tuple[str, str], list[Defect]] = defaultdict(list)
+        for defect in read_defects(root / TABLE):
+            by_mask[defect.image, defect.class_id].append(defect)
+        runs: list[dict[int, Runs]] = [{} for _ in pictures.files]
+        errors, absent, flaws = [], set(), []
+        for (image, class_id), rows in by_mask.items():
+            size = tuple(map(int, pictures.sizes[position[image]])) if image in position else (None, None)
+            flaws += [
+                f"{root / TABLE}, line {row.line}: another row for {image} and class {class_id}, which line {rows[0].line} "
+                "is for; join their runs in one row"
+                for row in rows[1:]
+            ]
+            try:
+                k, parsed = _read_mask(rows, class_id, len(classes), *size)
+            except DataSetError as error:
+                lines = " and ".join(str(row.line) for row in rows)
+                errors.append(f"{root / TABLE}, line {lines}{error}")
+                continue
+            if image in position:
+                runs[position[image]][k] = parsed
+            else:
+                absent.add(image)
+        areas = np.array([[one[k].area if k in one else 0 for k in range(len(classes))] for one in runs])
+        areas = areas.astype(np.int64).reshape(-1, len(classes))
+        flaws += [f"{root / TABLE}: names {image}, which is not in {FOLDER}" for image in sorted(absent)]
+        flaws += unseen(classes, areas.sum(axis=0), f"row in {TABLE}")
+        masks = Masks(
+            areas, tuple(map(_digest, runs)), lambda i: _draw(runs[i], (len(classes), *pictures.sizes[i]))
+        )
+        return Contents(masks=masks, errors=tuple(errors), flaws=tuple(flaws))
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What the rows gave so far: runs by class position for each image, errors, images that are not there."""
-
-    table: Path
-    runs: list[dict[int, Runs]]
-    errors: list[str]
-    absent: set[str]
-
-    def add(
-        self, rows: list[Defect], image: int | None, class_id: str, n_classes: int, pictures: Pictures
-    ) -> None:
-        """Files the rows of one image and class, or what is wrong with them."""
-        where = f"{self.table}, line {' and '.join(str(row.line) for row in rows)}"
-        if not class_id.isdecimal() or not 1 <= int(class_id) <= n_classes:
-            self.errors.append(
-                f"{where}: ClassId {class_id!r} is not one of 1…{n_classes}, the classes of the card"
-            )
-            return
-        size = (None, None) if image is None else tuple(map(int, pictures.sizes[image]))
-        try:
-            runs = parse(" ".join(row.text for row in rows), *size)
-        except DataSetError as error:
-            self.errors.append(f"{where} ({rows[0].image}, class {class_id}): {error}")
-            return
-        if image is None:
-            self.absent.add(rows[0].image)
-        else:
-            self.runs[image][int(class_id) - 1] = runs
-
-
-def _by_mask(defects: list[Defect]) -> dict[tuple[str, str], list[Defect]]:
-    rows: dict[tuple[str, str], list[Defect]] = defaultdict(list)
-    for defect in defects:
-        rows[defect.image, defect.class_id].append(defect)
-    return rows
+def _read_mask(
+    rows: list[Defect], class_id: str, n_classes: int, height: int | None, width: int | None
+) -> tuple[int, Runs]:
+    """Position of the class and the runs of the rows of one image and class; raises DataSetError, to follow the line."""
+    if not _CLASS_ID.fullmatch(class_id) or not 1 <= int(class_id) <= n_classes:
+        raise DataSetError(f": ClassId {class_id!r} is not one of 1…{n_classes}, the classes of the card")
+    try:
+        return int(class_id) - 1, parse(" ".join(row.text for row in rows), height, width)
+    except DataSetError as error:
+        raise DataSetError(f" ({rows[0].image}, class {class_id}): {error}") from error
 
 
 def _digest(runs: dict[int, Runs]) -> str:

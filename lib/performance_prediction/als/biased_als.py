@@ -45,7 +45,6 @@ class BiasedAls(Completer):
         return scales[best_candidate(table, [BiasedAls(name, 2, 1.0) for name in scales], seed)]
 
     def fit(self, table: ScoreTable, seed: int = 0) -> Completion:
-        """See `Completer.fit`."""
         scale, model = self.model(table, seed)
         mean = scale.backward(model.predict())
         return Completion(mean, model.spread(table.observed) * scale.slope(mean))

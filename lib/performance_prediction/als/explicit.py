@@ -12,18 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from lib.errors import MatrixError
 from lib.performance_prediction.table.scales import Scale
-from lib.performance_prediction.table.score_table import Floats
+from lib.performance_prediction.table.score_table import SMALLEST_SPREAD, Bools, Floats
 
-SINGLE_PRECISION_FROM_CELLS = (
-    500_000  # above it, memory traffic decides the speed and rounding no longer matters
-)
-SPARSE_BELOW_SHARE = 0.05  # a dense product beats a sparse one until far fewer cells than this are observed
-DENSE_UP_TO_CELLS = 300_000_000  # two single-precision arrays of this size take 2.4 GB
-MINIMUM_NOISE = 1e-4  # a spread of zero would claim certainty
+SINGLE_PRECISION_FROM_CELLS = 500_000  # from here memory traffic decides the speed, and rounding is no matter
 
 OnSweep = Callable[[int, float], None]
 
@@ -53,14 +47,10 @@ class AlsModel:
 
     def predict(self) -> Floats:
         """What the model says of every cell, (n_rows, n_columns), not clipped."""
-        return (
-            self.mean
-            + self.row_biases[:, None]
-            + self.column_biases
-            + self.row_factors @ self.column_factors.T
-        )
+        biases = self.mean + self.row_biases[:, None] + self.column_biases
+        return biases + self.row_factors @ self.column_factors.T
 
-    def spread(self, observed: Any) -> Floats:
+    def spread(self, observed: Bools) -> Floats:
         """Standard deviation of each cell, (n_rows, n_columns): noise and the uncertainty of the row's and column's weights.
 
         `observed`: bool array (n_rows, n_columns), the cells the model was fitted on.
@@ -91,128 +81,76 @@ def supported_rank(values: Floats) -> int:
 
 
 def fit_als(
-    values: Any,
+    values: Floats,
     rank: int = 3,
     regularisation: float = 0.1,
     sweeps: int = 20,
     seed: int = 0,
     on_sweep: OnSweep | None = None,
 ) -> AlsModel:
-    """Explicit ALS on the observed cells of `values`.
+    """Explicit ALS on the observed cells of `values` (n_rows, n_columns), NaN where nothing is known.
 
-    `values`: float array (n_rows, n_columns) with NaN where nothing is known, or a scipy sparse matrix whose stored
-    entries are the observed ones. `regularisation` λ > 0 penalises squared factors and biases. `on_sweep(sweep, rmse)`
-    is called after each of the `sweeps`. Raises MatrixError when no cell is observed.
+    `regularisation` λ > 0 penalises squared factors and biases. `on_sweep(sweep, rmse)` is called after each of the `sweeps`.
+    Raises MatrixError when no cell is observed.
     """
-    cells = _observed_cells(values)
-    if cells.count == 0:
+    observed = np.isfinite(values)
+    count = int(observed.sum())
+    if count == 0:
         raise MatrixError("the table holds no measured cell: measure at least one score first")
+    precision: Any = np.float32 if values.size > SINGLE_PRECISION_FROM_CELLS else np.float64
+    mean = float(np.nanmean(values))
+    centred = np.where(observed, values - mean, 0.0).astype(precision)
+    cells = observed.astype(precision), centred, float(np.sum(np.square(centred), dtype=np.float64))
     rng = np.random.default_rng(seed)
-    n_columns = cells.shape[1]
+    n_rows, n_columns = values.shape
     column_side = np.concatenate([0.1 * rng.standard_normal((n_columns, rank)), np.zeros((n_columns, 1))], 1)
     losses: list[float] = []
-    transposed = cells.transposed()
     for sweep in range(1, sweeps + 1):
-        row_side, _ = _solve_side(cells, column_side, regularisation)
-        column_side, squared_error = _solve_side(transposed, row_side, regularisation)
-        losses.append(float(np.sqrt(max(squared_error, 0.0) / cells.count)))
+        row_side, _ = _solve_side(*cells, column_side, regularisation)
+        column_side, squared_error = _solve_side(cells[0].T, centred.T, cells[2], row_side, regularisation)
+        losses.append(float(np.sqrt(max(squared_error, 0.0) / count)))
         if on_sweep:
             on_sweep(sweep, losses[-1])
-    freedom = max(cells.count - 0.5 * rank * sum(cells.shape) - sum(cells.shape), 0.25 * cells.count)
+    freedom = max(count - 0.5 * rank * (n_rows + n_columns) - (n_rows + n_columns), 0.25 * count)
     return AlsModel(
-        mean=cells.mean,
+        mean=mean,
         row_factors=row_side[:, :-1],
         column_factors=column_side[:, :-1],
         row_biases=row_side[:, -1],
         column_biases=column_side[:, -1],
         regularisation=regularisation,
         losses=tuple(losses),
-        noise=max(losses[-1] * float(np.sqrt(cells.count / freedom)), MINIMUM_NOISE),
+        noise=max(losses[-1] * float(np.sqrt(count / freedom)), SMALLEST_SPREAD),
     )
 
 
-@dataclass(frozen=True)
-class _Cells:
-    """Observed cells, ready for products: `weights` 1 where observed, `centred` value − μ there, 0 elsewhere."""
+def _solve_side(
+    observed: Any, centred: Any, squared: float, other: Floats, regularisation: float
+) -> tuple[Floats, float]:
+    """Closed-form weights [factor, bias] of one side given the `other`, and the squared error on the observed cells.
 
-    weights: Any
-    centred: Any
-    mean: float
-    count: int
-    squared: float
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.weights.shape
-
-    def transposed(self) -> _Cells:
-        if scipy.sparse.issparse(self.weights):
-            return _Cells(self.weights.T.tocsr(), self.centred.T.tocsr(), self.mean, self.count, self.squared)
-        return _Cells(self.weights.T, self.centred.T, self.mean, self.count, self.squared)
-
-
-def _observed_cells(values: Any) -> _Cells:
-    if scipy.sparse.issparse(values):
-        return _sparse_cells(values.tocsr())
-    observed = np.isfinite(values)
-    count = int(observed.sum())
-    if count < SPARSE_BELOW_SHARE * values.size and values.size > SINGLE_PRECISION_FROM_CELLS:
-        rows, columns = np.nonzero(observed)
-        return _sparse_cells(scipy.sparse.csr_matrix((values[observed], (rows, columns)), shape=values.shape))
-    precision = np.float32 if values.size > SINGLE_PRECISION_FROM_CELLS else np.float64
-    mean = float(np.nanmean(values)) if count else 0.0
-    centred = np.where(observed, values - mean, 0.0).astype(precision)
-    return _Cells(observed.astype(precision), centred, mean, count, _squared_norm(centred))
-
-
-def _sparse_cells(stored: Any) -> _Cells:
-    count = int(stored.nnz)
-    mean = float(stored.data.mean()) if count else 0.0
-    centred = scipy.sparse.csr_matrix(
-        ((stored.data - mean).astype(np.float32), stored.indices, stored.indptr), stored.shape
-    )
-    weights = scipy.sparse.csr_matrix(
-        (np.ones(count, np.float32), stored.indices, stored.indptr), stored.shape
-    )
-    squared = _squared_norm(centred.data)
-    size = stored.shape[0] * stored.shape[1]
-    if SPARSE_BELOW_SHARE * size <= count and size <= DENSE_UP_TO_CELLS:
-        return _Cells(weights.toarray(), centred.toarray(), mean, count, squared)
-    return _Cells(weights, centred, mean, count, squared)
-
-
-def _squared_norm(values: Any) -> float:
-    return float(np.sum(np.square(values), dtype=np.float64))
-
-
-def _solve_side(cells: _Cells, other: Floats, regularisation: float) -> tuple[Floats, float]:
-    """Closed-form weights [factor, bias] of one side given the `other`, and the squared error on the observed cells."""
-    factors, biases = other[:, :-1], other[:, -1]
-    design = _with_ones(factors)
-    width = design.shape[1]
+    `observed`: 1 where measured; `centred`: value − μ there, 0 elsewhere; `squared`: the sum of its squares.
+    """
+    biases, design = other[:, -1], _with_ones(other[:, :-1])
+    width, precision = design.shape[1], observed.dtype
     left, right = np.triu_indices(width)
     pairs = design[:, left] * design[:, right]
-    precision = cells.weights.dtype
-    products = cells.weights @ np.hstack([pairs, biases[:, None] * design]).astype(precision)
-    gram = np.empty((cells.shape[0], width, width))
+    products = observed @ np.hstack([pairs, biases[:, None] * design]).astype(precision)
+    gram = np.empty((len(observed), width, width))
     gram[:, left, right] = gram[:, right, left] = products[:, : len(left)]
-    projected = np.asarray(cells.centred @ np.hstack([design, biases[:, None]]).astype(precision), np.float64)
+    projected = (centred @ np.hstack([design, biases[:, None]]).astype(precision)).astype(np.float64)
     target = projected[:, :-1] - products[:, len(left) :]
-    ridge = gram + regularisation * np.eye(width)
-    weights = np.linalg.solve(ridge, target[:, :, None])[:, :, 0]
-    offset_squared = float(
-        np.sum(np.asarray(cells.weights.T @ np.ones(cells.shape[0], precision)) * biases**2)
-    )
+    weights = np.linalg.solve(gram + regularisation * np.eye(width), target[:, :, None])[:, :, 0]
+    offset_squared = float(np.sum((observed.T @ np.ones(len(observed), precision)) * biases**2))
     explained = 2 * np.sum(weights * target) - np.einsum("nk,nkl,nl->", weights, gram, weights, optimize=True)
-    squared_error = cells.squared - 2 * projected[:, -1].sum() + offset_squared - explained
-    return weights, float(squared_error)
+    return weights, float(squared - 2 * projected[:, -1].sum() + offset_squared - explained)
 
 
 def _with_ones(factors: Floats) -> Floats:
     return np.concatenate([factors, np.ones((len(factors), 1))], axis=1)
 
 
-def _leverage(observed: Any, factors: Floats, regularisation: float) -> Floats:
+def _leverage(observed: Bools, factors: Floats, regularisation: float) -> Floats:
     """z_colᵀ (Σ z zᵀ + λI)⁻¹ z_col for each row and column, (n_rows, n_columns)."""
     design = _with_ones(factors)
     width = design.shape[1]

@@ -31,13 +31,9 @@ def implicit_scores(values: Floats, factors: int, confidence: float, seed: int) 
     observed = np.isfinite(values) & (values > 0)
     stored = scipy.sparse.csr_matrix(np.where(observed, values, 0.0).astype(np.float32))
     with threadpool_limits(1, "blas"):
+        factors = min(factors, *values.shape)
         model = AlternatingLeastSquares(
-            factors=min(factors, *values.shape),
-            regularization=REGULARISATION,
-            alpha=confidence,
-            iterations=ITERATIONS,
-            random_state=seed,
-            num_threads=1,
+            factors, REGULARISATION, confidence, iterations=ITERATIONS, random_state=seed, num_threads=1
         )
         model.fit(stored, show_progress=False)
     return np.asarray(model.user_factors, float) @ np.asarray(model.item_factors, float).T

@@ -75,22 +75,19 @@ def quality_matrix(evidence: Evidence) -> QualityMatrix:
     effects = fit_effects(evidence.cells)
     backbones = tuple(sorted({pair.backbone for pair in evidence.pairs}))
     heads = tuple(sorted({pair.head for pair in evidence.pairs}))
+    grid = [[Pair(backbone, head) for head in heads] for backbone in backbones]
     runs: Counter[Pair] = Counter()
-    sets: Counter[Pair] = Counter()
     for cell in evidence.cells:
         runs[cell.pair] += cell.n_runs
-        sets[cell.pair] += 1
-    grid = [[Pair(backbone, head) for head in heads] for backbone in backbones]
-    measured = set(evidence.pairs)
+    sets = Counter(cell.pair for cell in evidence.cells)
+    incompatible = evidence.incompatible
     return QualityMatrix(
         backbones=backbones,
         heads=heads,
-        values=np.array([[effects.quality(p) if p in measured else np.nan for p in row] for row in grid]),
+        values=np.array([[effects.quality(p) if p in sets else np.nan for p in row] for row in grid]),
         n_runs=np.array([[runs[pair] for pair in row] for row in grid], dtype=np.int64),
         n_data_sets=np.array([[sets[pair] for pair in row] for row in grid], dtype=np.int64),
-        incompatible={
-            pair: evidence.incompatible[pair] for row in grid for pair in row if pair in evidence.incompatible
-        },
+        incompatible={pair: incompatible[pair] for row in grid for pair in row if pair in incompatible},
         effects=effects,
         evidence=evidence,
     )
@@ -103,21 +100,20 @@ def fit_effects(cells: Sequence[Cell], importance: Mapping[str, float] | None = 
     (weighted) mean. `importance`: factor on each data set's weight in the fit (default 1). The smallest solution is
     taken where the cells do not determine one.
     """
-    names = sorted({cell.data_set for cell in cells})
+    names, row = np.unique([cell.data_set for cell in cells], return_inverse=True)
     pairs = sorted({cell.pair for cell in cells})
-    row_of, column_of = ({key: i for i, key in enumerate(keys)} for keys in (names, pairs))
-    row = np.array([row_of[cell.data_set] for cell in cells])
-    column = np.array([column_of[cell.pair] for cell in cells])
+    place = {pair: j for j, pair in enumerate(pairs)}
+    column = np.array([place[cell.pair] for cell in cells])
     set_weights = family_weights({cell.data_set: cell.family for cell in cells})
     factors = importance or {}
     weights = np.array([set_weights[cell.data_set] * factors.get(cell.data_set, 1.0) for cell in cells])
     quality = np.array([cell.quality for cell in cells])
     row_effects, column_effects = _least_squares(row, column, quality, weights)
-    row_level = np.average(row_effects, weights=[set_weights[name] for name in names])
+    row_level = np.average(row_effects, weights=[set_weights[name] for name in names.tolist()])
     column_level = column_effects.mean()
     return Effects(
         level=float(row_level + column_level),
-        data_sets=dict(zip(names, (row_effects - row_level).tolist(), strict=True)),
+        data_sets=dict(zip(names.tolist(), (row_effects - row_level).tolist(), strict=True)),
         pairs=dict(zip(pairs, (column_effects - column_level).tolist(), strict=True)),
         components=_component_count(row, column),
     )

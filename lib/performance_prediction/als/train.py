@@ -47,6 +47,16 @@ class ZooCompletion:
         """True where ALS filled the cell."""
         return ~self.matrix.measured & np.isfinite(self.values)
 
+    def status(self, i: int, j: int) -> str:
+        """`measured`, `completed` or `incompatible`."""
+        return (
+            "measured"
+            if self.matrix.measured[i, j]
+            else "completed"
+            if self.completed[i, j]
+            else "incompatible"
+        )
+
     @property
     def beaten_by(self) -> tuple[str, ...]:
         """Rivals with a held-out error not above that of ALS, best first."""
@@ -114,14 +124,15 @@ def complete_zoo(
 def refuse_too_little(matrix: QualityMatrix) -> None:
     """Raises TooLittleDataError, saying what to run, where nothing can be learnt from the matrix."""
     n_backbones, n_heads = matrix.values.shape
+    measured = matrix.measured
     if n_backbones < 2 or n_heads < 2:
         short = f"backbone ({matrix.backbones[0]})" if n_backbones < 2 else f"head ({matrix.heads[0]})"
         raise TooLittleDataError(
             f"the quality matrix has {n_backbones} × {n_heads} pairs, only one {short}: "
             "a completion needs at least two backbones and two heads, run the zoo with more of them"
         )
-    if matrix.measured.sum(axis=0).max() < 2 or matrix.measured.sum(axis=1).max() < 2:
+    if measured.sum(axis=0).max() < 2 or measured.sum(axis=1).max() < 2:
         raise TooLittleDataError(
-            f"the {int(matrix.measured.sum())} measured pairs do not overlap: no two backbones share a head and no backbone "
+            f"the {int(measured.sum())} measured pairs do not overlap: no two backbones share a head and no backbone "
             "has two; run one head with every backbone and one backbone with every head"
         )

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from lib.errors import TooLittleDataError
 from lib.performance_prediction.als.matrix import Effects, family_weights, fit_effects
+from lib.performance_prediction.boosting import contract
 from lib.performance_prediction.boosting.cells import Cell, Pair
-from lib.performance_prediction.boosting.contract import (
-    PROBE_PAIRS,
-    SET_PREDICTORS,
-    FittedSetPredictor,
-    Floats,
-    Known,
-    KnownCells,
-    Regime,
-    SetPredictor,
-    chance_level,
-    unlift,
-)
+from lib.performance_prediction.boosting.contract import PROBE_PAIRS, Floats, Known, KnownCells
 from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.features import (
     CATEGORICAL_FEATURES,
@@ -33,15 +23,15 @@ from lib.performance_prediction.boosting.features import (
     feature_frame,
     pair_facts,
 )
-from lib.performance_prediction.boosting.rivals import expected, lifted_cells, room_above_chance, shift_of
+from lib.performance_prediction.boosting.leave_set_out import OnStep, leave_families_out
+from lib.performance_prediction.boosting.rivals import expected, lifted_cells, shift_of
+from lib.performance_prediction.boosting.scores import ScoreLine, score_line
 from lib.records import DataSetFacts
 from lib.records.schema import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
     from catboost import CatBoostRegressor, Pool
-
-Scale = Literal["quality", "lift"]
 
 INNER_FOLDS = 3
 LEARNING_RATE = 0.06
@@ -57,10 +47,15 @@ class BoosterSetting:
     Few data sets support only small trees, and what describes them is easily learnt by heart.
     """
 
-    scale: Scale
+    scale: Literal["quality", "lift"]
     depth: int
     iterations: int
     leave_out: tuple[str, ...] = ()
+
+    @property
+    def probed(self) -> bool:
+        """Whether it learns to use known cells."""
+        return "known" not in self.leave_out
 
 
 SETTINGS = (
@@ -73,10 +68,16 @@ PROBED_SETTINGS = (
     BoosterSetting("quality", 4, 120, ("text",)),
     BoosterSetting("quality", 4, 120, ("text", "data_set")),
 )
+ABLATIONS: dict[str, tuple[str, ...]] = {
+    "nothing": (),
+    "ALS embeddings": ("embeddings",),
+    "data-set features": ("data_set",),
+    "text feature": ("text",),
+}
 
 
 @dataclass(frozen=True)
-class Booster(FittedSetPredictor):
+class Booster(contract.FittedSetPredictor):
     """A fitted CatBoost and what it needs to predict: feature names, pairs' facts, and the effects it departs from."""
 
     model: CatBoostRegressor
@@ -86,20 +87,18 @@ class Booster(FittedSetPredictor):
     effects: Effects
     metric: Metric
 
-    @property
-    def probed(self) -> bool:
-        """Whether it learnt to use known cells."""
-        return "known" not in self.setting.leave_out
-
     def predict(self, facts: DataSetFacts, pairs: Sequence[Pair], known: KnownCells) -> Floats:
-        known = known if self.probed else {}
-        chance = chance_level(facts, self.metric) if self.setting.scale == "lift" else 0.0
+        known = known if self.setting.probed else {}
         base = np.array([expected(self.effects, pair) for pair in pairs]) + shift_of(self.effects, known)
         learnt = [i for i, pair in enumerate(pairs) if pair in self.pairs]
         if learnt:
-            pool = self.pool(facts, [pairs[i] for i in learnt], known)
-            base[learnt] += np.asarray(self.model.predict(pool))
-        return np.clip(unlift(base, chance), 0.0, 1.0)
+            frame = self.frame(facts, [pairs[i] for i in learnt], known)
+            base[learnt] += np.asarray(self.model.predict(as_pool(frame)))
+        return np.clip(contract.unlift(base, self.chance(facts)), 0.0, 1.0)
+
+    def chance(self, facts: DataSetFacts) -> float:
+        """Where its scale begins."""
+        return contract.chance_level(facts, self.metric) if self.setting.scale == "lift" else 0.0
 
     def frame(self, facts: DataSetFacts, pairs: Sequence[Pair], known: KnownCells) -> pd.DataFrame:
         """Features of pairs that the booster knows, one line each."""
@@ -107,18 +106,13 @@ class Booster(FittedSetPredictor):
         rows = [Row(facts, self.pairs[pair], said) for pair in pairs]
         return feature_frame(rows, self.setting.leave_out, self.features)
 
-    def pool(self, facts: DataSetFacts, pairs: Sequence[Pair], known: KnownCells) -> Pool:
-        """The same as CatBoost takes it."""
-        return _as_pool(self.frame(facts, pairs, known))
 
-
-@SET_PREDICTORS.register("catboost")
+@contract.SET_PREDICTORS.register("catboost")
 @dataclass(frozen=True)
-class CatBoostPredictor(SetPredictor):
+class CatBoostPredictor(contract.SetPredictor):
     """CatBoost with settings chosen by leaving whole families out of the training evidence; one setting is simply used."""
 
     settings: tuple[BoosterSetting, ...] = SETTINGS
-    regimes: ClassVar[tuple[Regime, ...]] = ("unseen",)
     simplicity: ClassVar[int] = 30
 
     def fit(self, evidence: Evidence, seed: int = 0) -> Booster:
@@ -128,20 +122,20 @@ class CatBoostPredictor(SetPredictor):
             return fit_booster(evidence, self.settings[0], seed)
         shuffled = np.random.default_rng(seed).permutation(families)
         folds = [set(part.tolist()) for part in np.array_split(shuffled, min(INNER_FOLDS, len(families)))]
-        best = min(
-            self.settings,
-            key=lambda setting: np.mean([_error_without(fold, evidence, setting, seed) for fold in folds]),
-        )
-        return fit_booster(evidence, best, seed)
+
+        def error(setting: BoosterSetting) -> float:
+            return float(np.mean([_error_without(fold, evidence, setting, seed) for fold in folds]))
+
+        return fit_booster(evidence, min(self.settings, key=error), seed)
 
 
-@SET_PREDICTORS.register("catboost_probed")
+@contract.SET_PREDICTORS.register("catboost_probed")
 @dataclass(frozen=True)
 class ProbedCatBoostPredictor(CatBoostPredictor):
     """CatBoost on top of the shift of the known cells, with how each of them departs from it among its features."""
 
     settings: tuple[BoosterSetting, ...] = PROBED_SETTINGS
-    regimes: ClassVar[tuple[Regime, ...]] = ("probed",)
+    regimes: ClassVar[tuple[contract.Regime, ...]] = ("probed",)
 
 
 def known_of(cells: Sequence[Cell]) -> dict[str, dict[Pair, Known]]:
@@ -158,8 +152,8 @@ def known_features(effects: Effects, known: KnownCells) -> dict[str, float]:
     if not known:
         return {}
     shift = shift_of(effects, known)
-    own = {p: known[p].quality - expected(effects, p) - shift for p in PROBE_PAIRS if p in known}
-    return {"shift": shift, **{pair.label: departure for pair, departure in own.items()}}
+    own = {p.label: known[p].quality - expected(effects, p) - shift for p in PROBE_PAIRS if p in known}
+    return {"shift": shift, **own}
 
 
 def fit_booster(evidence: Evidence, setting: BoosterSetting, seed: int = 0) -> Booster:
@@ -169,11 +163,10 @@ def fit_booster(evidence: Evidence, setting: BoosterSetting, seed: int = 0) -> B
     """
     from catboost import CatBoostRegressor
 
-    lifted, probed = setting.scale == "lift", "known" not in setting.leave_out
-    importance = room_above_chance(evidence) if lifted else {}
-    effects = fit_effects(cells := lifted_cells(evidence) if lifted else evidence.cells, importance)
-    known = known_of(evidence.cells) if probed else {}
-    learnt = [c for c in cells if c.data_set in evidence.facts and not (probed and c.pair in PROBE_PAIRS)]
+    cells, importance = lifted_cells(evidence) if setting.scale == "lift" else (evidence.cells, {})
+    effects = fit_effects(cells, importance)
+    known = known_of(evidence.cells) if setting.probed else {}
+    learnt = [c for c in cells if c.data_set in evidence.facts and not (known and c.pair in PROBE_PAIRS)]
     if not learnt:
         raise TooLittleDataError(
             "no data set with runs has meta-features (dataset.json beside its runs): run the zoo again"
@@ -182,9 +175,8 @@ def fit_booster(evidence: Evidence, setting: BoosterSetting, seed: int = 0) -> B
     said = {name: known_features(effects, own) for name, own in known.items()}
     rows = [Row(evidence.facts[c.data_set], pairs[c.pair], said.get(c.data_set, {})) for c in learnt]
     frame = feature_frame(rows, setting.leave_out)
-    frame = frame.drop(
-        columns=[name for name in TEXT_FEATURES if name in frame and not _has_words(frame[name])]
-    )
+    wordless = [name for name in TEXT_FEATURES if name in frame and not _has_words(frame[name])]
+    frame = frame.drop(columns=wordless)
     shifts = {name: shift_of(effects, own) for name, own in known.items()}
     departures = [c.quality - expected(effects, c.pair) - shifts.get(c.data_set, 0.0) for c in learnt]
     model = CatBoostRegressor(
@@ -199,23 +191,18 @@ def fit_booster(evidence: Evidence, setting: BoosterSetting, seed: int = 0) -> B
         verbose=False,
         allow_writing_files=False,
     )
-    model.fit(_as_pool(frame, departures, _weights(learnt, importance)))
+    model.fit(as_pool(frame, departures, _weights(learnt, importance)))
     return Booster(model, setting, tuple(frame.columns), pairs, effects, evidence.metric)
 
 
-def _as_pool(
+def as_pool(
     frame: pd.DataFrame, labels: Sequence[float] | None = None, weights: Floats | None = None
 ) -> Pool:
     """The frame as CatBoost takes it, with its categorical and text columns named."""
     from catboost import Pool
 
-    return Pool(
-        frame,
-        labels,
-        weight=weights,
-        cat_features=[name for name in CATEGORICAL_FEATURES if name in frame],
-        text_features=[name for name in TEXT_FEATURES if name in frame],
-    )
+    categories, texts = ([n for n in names if n in frame] for names in (CATEGORICAL_FEATURES, TEXT_FEATURES))
+    return Pool(frame, labels, weight=weights, cat_features=categories, text_features=texts)
 
 
 def _has_words(texts: pd.Series) -> bool:
@@ -225,10 +212,10 @@ def _has_words(texts: pd.Series) -> bool:
 
 
 def _weights(cells: Sequence[Cell], importance: Mapping[str, float]) -> Floats:
-    set_weights = family_weights({cell.data_set: cell.family for cell in cells})
+    of_set = family_weights({cell.data_set: cell.family for cell in cells})
     sizes = Counter(cell.data_set for cell in cells)
     weights = np.array(
-        [set_weights[c.data_set] / sizes[c.data_set] * importance.get(c.data_set, 1.0) for c in cells]
+        [of_set[c.data_set] / sizes[c.data_set] * importance.get(c.data_set, 1.0) for c in cells]
     )
     return weights / weights.mean()
 
@@ -236,15 +223,33 @@ def _weights(cells: Sequence[Cell], importance: Mapping[str, float]) -> Floats:
 def _error_without(fold: Collection[str], evidence: Evidence, setting: BoosterSetting, seed: int) -> float:
     """Mean over the families of `fold` of the mean absolute error over their cells that are not known."""
     booster = fit_booster(evidence.without(fold), setting, seed)
+    known = known_of(evidence.cells) if setting.probed else {}
     by_set: defaultdict[str, list[Cell]] = defaultdict(list)
     for cell in evidence.cells:
-        if cell.family in fold and cell.data_set in evidence.facts:
+        if (
+            cell.family in fold
+            and cell.data_set in evidence.facts
+            and cell.pair not in known.get(cell.data_set, {})
+        ):
             by_set[cell.data_set].append(cell)
     by_family: defaultdict[str, list[float]] = defaultdict(list)
     for name, cells in by_set.items():
-        known = known_of(cells).get(name, {}) if booster.probed else {}
-        hidden = [cell for cell in cells if cell.pair not in known]
-        said = booster.predict(evidence.facts[name], [cell.pair for cell in hidden], known)
-        if hidden:
-            by_family[cells[0].family].append(float(np.abs(said - [c.quality for c in hidden]).mean()))
+        said = booster.predict(evidence.facts[name], [cell.pair for cell in cells], known.get(name, {}))
+        by_family[cells[0].family].append(float(np.abs(said - [c.quality for c in cells]).mean()))
     return float(np.mean([np.mean(errors) for errors in by_family.values()]))
+
+
+def ablate(
+    evidence: Evidence, setting: BoosterSetting, seed: int = 0, on_step: OnStep | None = None
+) -> tuple[tuple[ScoreLine, ...], tuple[str, ...]]:
+    """CatBoost of one setting, every group looked at, then without one group of features at a time: a score line each, and a
+    sentence for each that could not be left out."""
+    described = any(entry.description for entry in evidence.facts.values())
+    predictors = {
+        name: CatBoostPredictor((replace(setting, leave_out=("known", *groups)),))
+        for name, groups in ABLATIONS.items()
+        if described or "text" not in groups
+    }
+    left_out = leave_families_out(evidence, predictors, ("unseen",), seed, on_step)["unseen"]
+    skipped = () if described else ("text feature not left out: no data set has a description",)
+    return tuple(score_line(left_out, name) for name in predictors), skipped

@@ -6,11 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
+from lib.files import write_atomically
+from lib.frozen import Frozen
 from lib.performance_prediction.boosting.cells import Cell, Pair
 from lib.performance_prediction.boosting.evidence import Evidence
 from lib.records import DataSetFacts
@@ -76,17 +79,12 @@ def chance_level(facts: DataSetFacts | None, metric: Metric) -> float:
     """What always saying the largest class would reach: 0 for masks and where the classes are unknown."""
     if facts is None or facts.task != "classification":
         return 0.0
-    if metric == "auroc":
-        return 0.5
-    n_classes = facts.meta_features.get("n_classes", float(len(facts.classes)))
     share = facts.meta_features.get("majority_share", 0.0)
-    if metric != "accuracy" and n_classes < 1:
-        return 0.0
-    if metric == "balanced_accuracy":
-        return 1 / n_classes
-    if metric == "macro_f1":
-        return 2 * share / (1 + share) / n_classes
-    return min(share, HIGHEST_CHANCE)
+    if metric in ("accuracy", "auroc"):
+        return 0.5 if metric == "auroc" else min(share, HIGHEST_CHANCE)
+    n_classes = facts.meta_features.get("n_classes", float(len(facts.classes)))
+    recalls = 1.0 if metric == "balanced_accuracy" else 2 * share / (1 + share)
+    return recalls / n_classes if n_classes >= 1 else 0.0
 
 
 def lift(quality: float | Floats, chance: float | Floats) -> Floats:
@@ -107,7 +105,43 @@ def unlift(lifted: float | Floats, chance: float | Floats) -> Floats:
     return np.asarray(chance) + (1 - np.asarray(chance)) * np.asarray(lifted)
 
 
-def derived_path(folder: Path, kind: str, evidence: Evidence, suffix: str) -> Path:
-    """Where something derived from this sort of evidence is kept."""
-    domains = "+".join(evidence.domains) or "all"
-    return folder / f"{kind}_{evidence.task}_{evidence.metric}_{domains}{suffix}"
+class Derived(Frozen):
+    """What is kept of evidence: `digest` names the evidence, `features_version` what predictors were told of it."""
+
+    kind: ClassVar[str]
+
+    digest: str
+    features_version: int
+    task: str
+    metric: Metric
+    epoch: int
+    n_runs: int
+
+    @staticmethod
+    def stamp(evidence: Evidence) -> dict[str, Any]:
+        """The fields of something derived now."""
+        own = {name: getattr(evidence, name) for name in ("task", "metric", "epoch")}
+        made = {"digest": evidence.digest(), "features_version": FEATURES_VERSION}
+        return {**made, **own, "n_runs": len(evidence.runs)}
+
+    @classmethod
+    def path(cls, folder: Path, evidence: Evidence) -> Path:
+        """The file of what is derived from this sort of evidence."""
+        domains = "+".join(evidence.domains) or "all"
+        return folder / f"{cls.kind}_{evidence.task}_{evidence.metric}_{domains}.json"
+
+    def save(self, folder: Path, evidence: Evidence, indent: int | None = None) -> Path:
+        """Writes it as JSON; returns the path."""
+        path = self.path(folder, evidence)
+        write_atomically(path, self.model_dump_json(indent=indent) + "\n")
+        return path
+
+    @classmethod
+    def load(cls, folder: Path, evidence: Evidence) -> Self | None:
+        """What was saved where it was derived from exactly this evidence and these features; else None."""
+        try:
+            saved = cls.model_validate_json(cls.path(folder, evidence).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        fresh = (saved.digest, saved.features_version) == (evidence.digest(), FEATURES_VERSION)
+        return saved if fresh else None

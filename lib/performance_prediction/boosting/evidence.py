@@ -8,9 +8,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
+
 from lib.errors import TooLittleDataError
-from lib.performance_prediction.boosting.cells import Cell, Pair, cell_of, mean_known, pair_of
-from lib.performance_prediction.boosting.kinds import consistent_runs
+from lib.performance_prediction.boosting.cells import Cell, Pair, cell_of, consistent_runs, pair_of
 from lib.records import CHANCE_HEAD, DataSetFacts, RunRecord
 from lib.records.schema import METRICS, PRIMARY_METRIC, Metric, Task
 from lib.registry import unknown_name
@@ -22,9 +24,9 @@ __all__ = ["Cell", "Evidence", "Pair", "families_of", "family_of", "gather_evide
 class Evidence:
     """The runs that an answer rests on, already averaged into cells, and the facts of their data sets.
 
-    `families`: data set name → name of the original it comes from (related originals share one name). `chance`: data set name →
-    what always saying the largest class reached there. `incompatible`: pairs that cannot work, with the reason, and that no
-    run shows to work. `left_out`: one sentence for each kind of run that was not used, and why.
+    `families`: data set name → name of the original it comes from (related originals share one name). `incompatible`: pairs
+    that cannot work, with the reason, and that no run shows to work. `left_out`: one sentence for each kind of run that was
+    not used, and why.
     """
 
     epoch: int
@@ -35,7 +37,6 @@ class Evidence:
     cells: tuple[Cell, ...]
     families: Mapping[str, str]
     facts: Mapping[str, DataSetFacts]
-    chance: Mapping[str, float]
     incompatible: Mapping[Pair, str]
     left_out: tuple[str, ...]
 
@@ -54,6 +55,13 @@ class Evidence:
         """Pairs with at least one cell, sorted."""
         return tuple(sorted({cell.pair for cell in self.cells}))
 
+    @cached_property
+    def values(self) -> npt.NDArray[np.float64]:
+        """Qualities (n_data_sets, n_pairs), NaN where not measured."""
+        of = {(cell.data_set, cell.pair): cell.quality for cell in self.cells}
+        values = [[of.get((name, pair), np.nan) for pair in self.pairs] for name in self.data_sets]
+        return np.array(values).reshape(len(self.data_sets), len(self.pairs))
+
     def without(self, families: Collection[str]) -> Evidence:
         """The same evidence without anything of these families of data sets."""
         kept = {name for name, family in self.families.items() if family not in families}
@@ -62,8 +70,12 @@ class Evidence:
             runs=tuple(run for run in self.runs if run.data_set.name in kept),
             cells=tuple(cell for cell in self.cells if cell.data_set in kept),
             facts={name: facts for name, facts in self.facts.items() if name in kept},
-            chance={name: quality for name, quality in self.chance.items() if name in kept},
         )
+
+    def own_families(self, facts: DataSetFacts) -> set[str]:
+        """The families with runs on exactly the images that `facts` describes."""
+        same = {r.data_set.name for r in self.runs if r.data_set.fingerprint == facts.fingerprint}
+        return {self.families[name] for name in same}
 
     def quality(self, run: RunRecord) -> float:
         """Quality of one of its runs: at `epoch`, or at the run's last where it planned fewer."""
@@ -113,31 +125,33 @@ def gather_evidence(
             "there is no finished run: run the zoo first, e.g. `scripts/zoo.py run --dataset DIR "
             "--backbone handcrafted --head linear`, or point --runs to a folder of run records"
         )
+    there = [run for run in finished if not domains or run.data_set.domain in domains]
     _refuse_unknown_domains(finished, domains)
     notes: list[str] = []
-    chosen_task = task or _task_of_metric(metric) or _commonest_task(finished, domains, notes)
-    chosen_metric = _metric_of_task(metric, chosen_task)
-    of_task = [run for run in finished if run.data_set.task == chosen_task and _in_domains(run, domains)]
-    if not any(run.head.name != CHANCE_HEAD for run in of_task):
-        raise TooLittleDataError(_nothing_of_task(finished, domains, chosen_task))
-    kept = _real_before_substitute(of_task, notes)
-    measured = _measured(kept, epoch, chosen_metric, notes)
-    measured, mixed = consistent_runs(measured)
-    families = families_of(records, related)
-    runs = tuple(run for run in measured if run.head.name != CHANCE_HEAD)
+    task = task or next((t for t, metrics in METRICS.items() if metric in metrics), None)
+    task = task or _commonest_task(there, notes)
+    metric = _metric_of_task(metric, task)
+    of_task = [run for run in there if run.data_set.task == task]
+    if not _ranked(of_task):
+        raise TooLittleDataError(_nothing_of_task(finished, domains, task))
+    measured = _measured(_real_before_substitute(of_task, notes), epoch, metric, notes)
+    consistent, mixed = consistent_runs(measured)
+    families, runs = families_of(records, related), _ranked(consistent)
     last = epoch or max(run.recipe.epochs for run in runs)
     names = {run.data_set.name for run in runs}
+    working = {pair_of(run) for run in runs}
+    refused = [r for r in records if r.status == "incompatible" and r.data_set.task == task]
+    reasons = {pair_of(r): r.reason or "" for r in refused if r.head.name != CHANCE_HEAD}
     return Evidence(
         epoch=last,
-        task=chosen_task,
-        metric=chosen_metric,
+        task=task,
+        metric=metric,
         domains=tuple(domains),
         runs=runs,
-        cells=_cells(runs, families, last, chosen_metric),
+        cells=_cells(runs, families, last, metric),
         families=families,
         facts={name: entry for name, entry in (facts or {}).items() if name in names},
-        chance=_chance(measured, last, chosen_metric),
-        incompatible=_incompatible(records, chosen_task, {pair_of(run) for run in runs}),
+        incompatible={pair: reason for pair, reason in reasons.items() if pair not in working},
         left_out=(*notes, *mixed),
     )
 
@@ -157,8 +171,9 @@ def family_of(name: str, parents: Mapping[str, str | None], related: Sequence[Se
     return next((group[0] for group in related if name in group), name)
 
 
-def _in_domains(run: RunRecord, domains: Sequence[str]) -> bool:
-    return not domains or run.data_set.domain in domains
+def _ranked(runs: Iterable[RunRecord]) -> tuple[RunRecord, ...]:
+    """All but the chance line."""
+    return tuple(run for run in runs if run.head.name != CHANCE_HEAD)
 
 
 def _refuse_unknown_domains(finished: list[RunRecord], domains: Sequence[str]) -> None:
@@ -171,10 +186,6 @@ def _refuse_unknown_domains(finished: list[RunRecord], domains: Sequence[str]) -
             )
 
 
-def _task_of_metric(metric: Metric | None) -> Task | None:
-    return next((task for task, metrics in METRICS.items() if metric in metrics), None)
-
-
 def _metric_of_task(metric: Metric | None, task: Task) -> Metric:
     if metric is not None and metric not in METRICS[task]:
         raise TooLittleDataError(
@@ -183,31 +194,28 @@ def _metric_of_task(metric: Metric | None, task: Task) -> Metric:
     return metric or PRIMARY_METRIC[task]
 
 
-def _commonest_task(finished: list[RunRecord], domains: Sequence[str], notes: list[str]) -> Task:
-    counts = Counter(run.data_set.task for run in finished if _in_domains(run, domains))
-    task, _ = counts.most_common(1)[0]
-    for other in counts.keys() - {task}:
-        notes.append(
-            f"{counts[other]} {other} runs left out: accuracy and Dice do not mix (--task={other} for those)"
-        )
+def _commonest_task(runs: list[RunRecord], notes: list[str]) -> Task:
+    (task, _), *others = Counter(run.data_set.task for run in runs).most_common()
+    notes += [
+        f"{count} {other} runs left out: accuracy and Dice do not mix (--task={other} for those)"
+        for other, count in others
+    ]
     return task
 
 
 def _nothing_of_task(finished: list[RunRecord], domains: Sequence[str], task: str) -> str:
     place = f" in domain '{', '.join(domains)}'" if domains else ""
-    there = Counter(
-        f"{run.data_set.task} in {run.data_set.domain}"
-        for run in finished
-        if _in_domains(run, domains) or run.data_set.task == task
-    )
-    listed = ", ".join(f"{name} ({count})" for name, count in sorted(there.items()))
+    infos = [run.data_set for run in finished]
+    named = [info for info in infos if not domains or info.domain in domains or info.task == task]
+    counts = Counter(f"{info.task} in {info.domain}" for info in named)
+    listed = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
     return f"no finished {task} run{place}; finished runs there are: {listed}"
 
 
 def _measured(runs: list[RunRecord], epoch: int | None, metric: Metric, notes: list[str]) -> list[RunRecord]:
     """The runs that have `metric` at `epoch`; raises TooLittleDataError without any but chance."""
     measured = [run for run in runs if run.quality(epoch, metric) is not None]
-    if not any(run.head.name != CHANCE_HEAD for run in measured):
+    if not _ranked(measured):
         longest = max(run.recipe.epochs for run in runs)
         if epoch is None or epoch <= longest:
             raise TooLittleDataError(f"none of the {len(runs)} runs chosen has measured {metric}")
@@ -229,13 +237,11 @@ def _real_before_substitute(runs: list[RunRecord], notes: list[str]) -> list[Run
     kept = real or runs
     trained = [run for run in kept if run.backbone.weights_origin != "random"]
     pretrained = any(run.backbone.weights_origin != "none" for run in trained)
-    if pretrained and len(trained) < len(kept):
+    if len(trained) < len(kept):
         notes.append(
             f"{len(kept) - len(trained)} runs with random weights left out: there are pretrained ones"
-        )
-    if not pretrained and len(trained) < len(kept):
-        notes.append(
-            "RANDOM WEIGHTS: no run had pretrained weights, the numbers say nothing about pretrained networks"
+            if pretrained
+            else "RANDOM WEIGHTS: no run had pretrained weights, the numbers say nothing about pretrained networks"
         )
     return trained if pretrained else kept
 
@@ -243,28 +249,7 @@ def _real_before_substitute(runs: list[RunRecord], notes: list[str]) -> list[Run
 def _cells(
     runs: Iterable[RunRecord], families: Mapping[str, str], epoch: int, metric: Metric
 ) -> tuple[Cell, ...]:
-    grouped: defaultdict[tuple[str, Pair], list[RunRecord]] = defaultdict(list)
+    of_cell: defaultdict[tuple[str, Pair], list[RunRecord]] = defaultdict(list)
     for run in runs:
-        grouped[run.data_set.name, pair_of(run)].append(run)
-    return tuple(
-        cell_of(of_cell, families[name], epoch, metric) for (name, _), of_cell in sorted(grouped.items())
-    )
-
-
-def _chance(runs: Sequence[RunRecord], epoch: int, metric: Metric) -> dict[str, float]:
-    grouped: defaultdict[str, list[float | None]] = defaultdict(list)
-    for run in runs:
-        if run.head.name == CHANCE_HEAD:
-            grouped[run.data_set.name].append(run.quality(min(epoch, run.recipe.epochs), metric))
-    return {name: mean for name, values in grouped.items() if (mean := mean_known(values)) is not None}
-
-
-def _incompatible(records: Sequence[RunRecord], task: Task, working: set[Pair]) -> dict[Pair, str]:
-    return {
-        pair_of(record): record.reason or ""
-        for record in records
-        if record.status == "incompatible"
-        and record.data_set.task == task
-        and record.head.name != CHANCE_HEAD
-        and pair_of(record) not in working
-    }
+        of_cell[run.data_set.name, pair_of(run)].append(run)
+    return tuple(cell_of(own, families[name], epoch, metric) for (name, _), own in sorted(of_cell.items()))

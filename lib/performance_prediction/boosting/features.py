@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from lib.frozen import Frozen
 from lib.performance_prediction.als.explicit import AlsModel, fit_als, supported_rank
@@ -15,15 +14,15 @@ from lib.performance_prediction.als.matrix import QualityMatrix, quality_matrix
 from lib.performance_prediction.boosting.cells import Pair, pair_of
 from lib.performance_prediction.boosting.evidence import Evidence
 from lib.records import BackboneInfo, DataSetFacts
-from lib.registry import Registry
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TEXT_FEATURES = ("description",)
 CATEGORICAL_FEATURES = ("backbone_family", "pretraining_data", "pretraining_method", "head")
 EMBEDDING_RANK = 2
 EMBEDDING_REGULARISATION = 0.01
 EMBEDDING_SWEEPS = 30
-
-Value = float | str
 
 
 class PairFacts(Frozen):
@@ -49,21 +48,7 @@ class Row(NamedTuple):
     known: Mapping[str, float] = {}
 
 
-FEATURE_GROUPS: Registry[Callable[[Row], dict[str, Value]]] = Registry("group of features")
-
-
-@FEATURE_GROUPS.register("data_set")
-def _data_set(row: Row) -> dict[str, Value]:
-    return {f"set_{name}": value for name, value in row.facts.meta_features.items()}
-
-
-@FEATURE_GROUPS.register("text")
-def _text(row: Row) -> dict[str, Value]:
-    return {"description": f"{row.facts.domain} {row.facts.description}".strip()}
-
-
-@FEATURE_GROUPS.register("backbone")
-def _backbone(row: Row) -> dict[str, Value]:
+def _backbone(row: Row) -> dict[str, float | str]:
     backbone = row.pair.backbone
     return {
         "backbone_family": backbone.family,
@@ -76,25 +61,19 @@ def _backbone(row: Row) -> dict[str, Value]:
     }
 
 
-@FEATURE_GROUPS.register("head")
-def _head(row: Row) -> dict[str, Value]:
-    return {"head": row.pair.head, "head_parameters_log10": float(np.log10(1 + row.pair.head_parameters))}
-
-
-@FEATURE_GROUPS.register("recipe")
-def _recipe(row: Row) -> dict[str, Value]:
-    return {"epochs": float(row.pair.epochs)}
-
-
-@FEATURE_GROUPS.register("embeddings")
-def _embeddings(row: Row) -> dict[str, Value]:
-    """The pair's side only: a data set that nobody has run has no row of its own to be embedded by."""
-    return dict(row.pair.embeddings)
-
-
-@FEATURE_GROUPS.register("known")
-def _known(row: Row) -> dict[str, Value]:
-    return {f"known_{name}": value for name, value in row.known.items()}
+FEATURE_GROUPS: dict[str, Callable[[Row], Mapping[str, float | str]]] = {
+    "data_set": lambda row: {f"set_{name}": value for name, value in row.facts.meta_features.items()},
+    "text": lambda row: {"description": f"{row.facts.domain} {row.facts.description}".strip()},
+    "backbone": _backbone,
+    "head": lambda row: {
+        "head": row.pair.head,
+        "head_parameters_log10": float(np.log10(1 + row.pair.head_parameters)),
+    },
+    "recipe": lambda row: {"epochs": float(row.pair.epochs)},
+    # The pair's side only: a data set that nobody has run has no row of its own to be embedded by.
+    "embeddings": lambda row: row.pair.embeddings,
+    "known": lambda row: {f"known_{name}": value for name, value in row.known.items()},
+}
 
 
 def pair_facts(evidence: Evidence) -> dict[Pair, PairFacts]:
@@ -102,7 +81,7 @@ def pair_facts(evidence: Evidence) -> dict[Pair, PairFacts]:
     runs = defaultdict(list)
     for run in evidence.runs:
         runs[pair_of(run)].append(run)
-    embeddings = embed_pairs(evidence)
+    embeddings = _embed_pairs(evidence)
     return {
         pair: PairFacts(
             backbone=runs[pair][0].backbone,
@@ -115,16 +94,14 @@ def pair_facts(evidence: Evidence) -> dict[Pair, PairFacts]:
     }
 
 
-def embed_pairs(evidence: Evidence) -> dict[Pair, dict[str, float]]:
+def _embed_pairs(evidence: Evidence) -> dict[Pair, dict[str, float]]:
     """Biases and factors of each pair's backbone and head from ALS on the quality matrix, and what ALS says of the pair."""
     matrix = quality_matrix(evidence)
     model = embed_matrix(matrix)
     completed = np.clip(model.predict(), 0, 1)
-    rows = {name: i for i, name in enumerate(matrix.backbones)}
-    columns = {name: j for j, name in enumerate(matrix.heads)}
     embedded = {}
     for pair in evidence.pairs:
-        i, j = rows[pair.backbone], columns[pair.head]
+        i, j = matrix.backbones.index(pair.backbone), matrix.heads.index(pair.head)
         embedded[pair] = {
             "als_backbone_bias": float(model.row_biases[i]),
             "als_head_bias": float(model.column_biases[j]),
@@ -148,9 +125,25 @@ def feature_frame(
 
     `columns` fixes which features and in which order (those of a trained model).
     """
-    groups = [FEATURE_GROUPS[name] for name in FEATURE_GROUPS if name not in leave_out]
+    import pandas as pd
+
+    groups = [group for name, group in FEATURE_GROUPS.items() if name not in leave_out]
     frame = pd.DataFrame([{k: v for group in groups for k, v in group(row).items()} for row in rows])
-    wanted = list(columns) if columns is not None else sorted(frame.columns)
-    words = [name for name in wanted if name in TEXT_FEATURES + CATEGORICAL_FEATURES]
-    kinds = {name: str if name in words else float for name in wanted}
-    return frame.reindex(columns=wanted).astype(kinds)
+    wanted = sorted(frame.columns) if columns is None else list(columns)
+    words = TEXT_FEATURES + CATEGORICAL_FEATURES
+    return frame.reindex(columns=wanted).astype({name: str if name in words else float for name in wanted})
+
+
+def run_table(evidence: Evidence) -> pd.DataFrame:
+    """Features of each finished run whose data set has facts, with `data_set`, `family`, `backbone`, `seed` and `quality`."""
+    import pandas as pd
+
+    runs = [run for run in evidence.runs if run.data_set.name in evidence.facts]
+    pairs = pair_facts(evidence)
+    frame = feature_frame([Row(evidence.facts[run.data_set.name], pairs[pair_of(run)]) for run in runs])
+    names = [
+        (run.data_set.name, evidence.families[run.data_set.name], run.backbone.name, run.seed) for run in runs
+    ]
+    own = pd.DataFrame(names, columns=["data_set", "family", "backbone", "seed"])
+    quality = pd.DataFrame({"quality": [evidence.quality(run) for run in runs]})
+    return pd.concat([own, frame, quality], axis=1)

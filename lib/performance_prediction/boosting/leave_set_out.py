@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -10,16 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lib.errors import TooLittleDataError
+from lib.performance_prediction.boosting import contract
 from lib.performance_prediction.boosting.cells import Cell, Pair
-from lib.performance_prediction.boosting.contract import (
-    PROBE_PAIRS,
-    FittedSetPredictor,
-    Floats,
-    Known,
-    KnownCells,
-    Regime,
-    SetPredictor,
-)
+from lib.performance_prediction.boosting.contract import Floats, Known, KnownCells, Regime
 from lib.performance_prediction.boosting.evidence import Evidence
 
 OnStep = Callable[[str], None]
@@ -49,10 +42,14 @@ class LeftOutSet:
     judging: Floats
     halved: Mapping[str, Floats]
 
+    def errors(self, name: str) -> Floats:
+        """What `name` said minus the truth, of the pairs that it was not told."""
+        return (self.predicted[name] - self.truth)[~self.revealed]
+
 
 def leave_families_out(
     evidence: Evidence,
-    predictors: Mapping[str, SetPredictor],
+    predictors: Mapping[str, contract.SetPredictor],
     regimes: Sequence[Regime] = ("unseen", "probed"),
     seed: int = 0,
     on_step: OnStep | None = None,
@@ -62,7 +59,11 @@ def leave_families_out(
     In the regime "probed" the probe's cells of the set are known; a set without any is not judged there. Raises
     TooLittleDataError with fewer than three families.
     """
-    families = sorted({cell.family for cell in evidence.cells if cell.data_set in evidence.facts})
+    by_set: dict[str, list[Cell]] = {}
+    for cell in evidence.cells:
+        if cell.data_set in evidence.facts:
+            by_set.setdefault(cell.data_set, []).append(cell)
+    families = sorted({cells[0].family for cells in by_set.values()})
     if len(families) < FEWEST_FAMILIES:
         raise TooLittleDataError(
             f"leaving whole data sets out needs runs on at least {FEWEST_FAMILIES} unrelated data sets with "
@@ -77,33 +78,25 @@ def leave_families_out(
         rest = evidence.without(left_out)
         wanted = {n: p for n, p in predictors.items() if set(p.regimes) & set(regimes)}
         fitted = {name: predictor.fit(rest, seed) for name, predictor in wanted.items()}
-        for cells in _sets(evidence, left_out):
+        for cells in (own for own in by_set.values() if own[0].family in left_out):
             for regime in regimes:
-                known = [cell for cell in cells if regime == "probed" and cell.pair in PROBE_PAIRS]
+                known = [c for c in cells if regime == "probed" and c.pair in contract.PROBE_PAIRS]
                 asked = {name: fit for name, fit in fitted.items() if regime in predictors[name].regimes}
                 if known or regime == "unseen":
                     found[regime].append(_judged(evidence, cells, known, asked, seed))
     return {regime: sorted(entries, key=lambda e: e.data_set) for regime, entries in found.items()}
 
 
-def _sets(evidence: Evidence, families: set[str]) -> Iterator[list[Cell]]:
-    by_set: dict[str, list[Cell]] = {}
-    for cell in evidence.cells:
-        if cell.family in families and cell.data_set in evidence.facts:
-            by_set.setdefault(cell.data_set, []).append(cell)
-    yield from by_set.values()
-
-
 def _judged(
     evidence: Evidence,
     cells: Sequence[Cell],
     known: Sequence[Cell],
-    fitted: Mapping[str, FittedSetPredictor],
+    fitted: Mapping[str, contract.FittedSetPredictor],
     seed: int,
 ) -> LeftOutSet:
     facts, pairs = evidence.facts[cells[0].data_set], tuple(cell.pair for cell in cells)
 
-    def said(fit: FittedSetPredictor, told: KnownCells) -> Floats:
+    def said(fit: contract.FittedSetPredictor, told: KnownCells) -> Floats:
         predicted = fit.predict(facts, pairs, told)
         return np.array([told[p].quality if p in told else predicted[i] for i, p in enumerate(pairs)])
 
@@ -113,22 +106,28 @@ def _judged(
     halves = halvings(len(folds), seed)
     choosing, judging = (half @ of_fold / half.sum(1, keepdims=True) for half in (halves, ~halves))
     told_halves = [
-        {cell.pair: _known_on(cell, choosing[h, pairs.index(cell.pair)], halves[h].mean()) for cell in known}
+        {
+            p: Known(
+                float(choosing[h, pairs.index(p)]), told[p].standard_error / float(np.sqrt(halves[h].mean()))
+            )
+            for p in told
+        }
         for h in range(len(halves))
-    ]
+    ]  # fewer images have a larger standard error
+    predicted = {name: said(fit, told) for name, fit in fitted.items()}
     return LeftOutSet(
         data_set=facts.name,
         family=cells[0].family,
         pairs=pairs,
         truth=np.array([cell.quality for cell in cells]),
         revealed=np.array([pair in told for pair in pairs]),
-        predicted={name: said(fit, told) for name, fit in fitted.items()},
+        predicted=predicted,
         choosing=choosing,
         judging=judging,
         halved={
             name: np.array([said(fit, half) for half in told_halves])
             if told
-            else np.tile(said(fit, {}), (len(halves), 1))
+            else np.tile(predicted[name], (len(halves), 1))
             for name, fit in fitted.items()
         },
     )
@@ -151,11 +150,6 @@ def halvings(n_folds: int, seed: int = 0) -> npt.NDArray[np.bool_]:
         ways = [ways[i] for i in sorted(chosen.tolist())]
     marked = [[fold in way for fold in range(n_folds)] for way in ways]
     return np.array(marked, dtype=bool).reshape(len(ways), n_folds)
-
-
-def _known_on(cell: Cell, quality: float, share: float) -> Known:
-    """The cell as measured on a share of its folds alone; fewer images have a larger standard error."""
-    return Known(float(quality), (cell.standard_error or 0.0) / float(np.sqrt(share)))
 
 
 def spearman(predicted: Floats, truth: Floats) -> float | None:

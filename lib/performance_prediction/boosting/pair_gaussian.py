@@ -10,18 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lib.performance_prediction.als.matrix import family_weights, fit_effects
+from lib.performance_prediction.boosting import contract
 from lib.performance_prediction.boosting.cells import Pair
-from lib.performance_prediction.boosting.contract import (
-    PROBE_PAIRS,
-    SET_PREDICTORS,
-    FittedSetPredictor,
-    Floats,
-    KnownCells,
-    SetPredictor,
-)
+from lib.performance_prediction.boosting.contract import PROBE_PAIRS, Floats, KnownCells
 from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.rivals import expected
-from lib.performance_prediction.boosting.set_table import set_values
 from lib.performance_prediction.rows.covariance import ResidualMoments, Shrinkage
 from lib.records import DataSetFacts
 
@@ -32,9 +25,9 @@ NOISES = (0.003, 0.03, 0.1, 0.3)  # what of a pair's variance no other pair tell
 
 
 @dataclass(frozen=True)
-class FittedPairGaussian(FittedSetPredictor):
+class FittedPairGaussian(contract.FittedSetPredictor):
     """`mean` (n_pairs,) over the families; `moments` of the departures from it; `error`: mean squared standard error of the
-    cells learnt from, which their variance already holds; `level`: for pairs it does not know."""
+    cells learnt from, which their variance already holds."""
 
     pairs: tuple[Pair, ...]
     mean: Floats
@@ -44,58 +37,49 @@ class FittedPairGaussian(FittedSetPredictor):
     error: float
 
     def predict(self, facts: DataSetFacts, pairs: Sequence[Pair], known: KnownCells) -> Floats:
-        said = dict(zip(self.pairs, self.row(known).tolist(), strict=True))
-        level = float(self.mean.mean())
-        return np.clip([said.get(pair, level) for pair in pairs], 0.0, 1.0)
-
-    def row(self, known: KnownCells) -> Floats:
-        """Expected quality of all its pairs, (n_pairs,), not clipped."""
         given = np.array([j for j, pair in enumerate(self.pairs) if pair in known], dtype=np.int64)
         cells = [known[self.pairs[j]] for j in given]
         own = np.zeros(len(self.pairs))
         own[given] = [max(cell.standard_error**2 - self.error, 0.0) for cell in cells]
         surprise = np.array([cell.quality for cell in cells]) - self.mean[given]
         shrinkage = Shrinkage(own, self.weight, self.noise)
-        return shrinkage.condition(self.moments.part(given[None]), self.mean[None], surprise[None]).mean[0]
+        row = shrinkage.condition(self.moments.part(given[None]), self.mean[None], surprise[None]).mean[0]
+        said, level = dict(zip(self.pairs, row.tolist(), strict=True)), float(self.mean.mean())
+        return np.clip([said.get(pair, level) for pair in pairs], 0.0, 1.0)
 
 
-@SET_PREDICTORS.register("pair_gaussian")
-class PairGaussian(SetPredictor):
+@contract.SET_PREDICTORS.register("pair_gaussian")
+class PairGaussian(contract.SetPredictor):
     """Shrinkage chosen by leaving families out, their probe's cells known and the rest of the row predicted."""
 
     regimes = ("probed",)
     simplicity = 5
 
     def fit(self, evidence: Evidence, seed: int = 0) -> FittedPairGaussian:
-        values = _filled(evidence)
-        families = np.unique([evidence.families[n] for n in evidence.data_sets], return_inverse=True)[1]
-        weight_of = family_weights({n: evidence.families[n] for n in evidence.data_sets})
-        weights = np.array([weight_of[name] for name in evidence.data_sets])
+        values, family_of = _filled(evidence), {n: evidence.families[n] for n in evidence.data_sets}
+        families = np.unique([*family_of.values()], return_inverse=True)[1]
+        weights = np.array([*family_weights(family_of).values()])
         errors = [cell.standard_error for cell in evidence.cells if cell.standard_error is not None]
         given = np.array([j for j, p in enumerate(evidence.pairs) if p in PROBE_PAIRS], dtype=np.int64)
-        weight, noise = _best_shrinkage(values, weights, families, given)
-        mean = np.average(values, axis=0, weights=weights)
         return FittedPairGaussian(
             evidence.pairs,
-            mean,
-            _moments(values, weights),
-            weight,
-            noise,
+            *_mean_and_moments(values, weights),
+            *_best_shrinkage(values, weights, families, given),
             float(np.mean(np.square(errors))) if errors else 0.0,
         )
 
 
 def _filled(evidence: Evidence) -> Floats:
     """The table of qualities, its holes filled by additive effects."""
-    values, effects = set_values(evidence), fit_effects(evidence.cells)
+    values, effects = evidence.values.copy(), fit_effects(evidence.cells)
     for i, j in np.argwhere(np.isnan(values)).tolist():
         values[i, j] = np.clip(expected(effects, evidence.pairs[j], evidence.data_sets[i]), 0, 1)
     return values
 
 
-def _moments(values: Floats, weights: Floats) -> ResidualMoments:
+def _mean_and_moments(values: Floats, weights: Floats) -> tuple[Floats, ResidualMoments]:
     mean = np.average(values, axis=0, weights=weights)
-    return ResidualMoments.of((values - mean) * np.sqrt(weights / weights.mean())[:, None])
+    return mean, ResidualMoments.of((values - mean) * np.sqrt(weights / weights.mean())[:, None])
 
 
 def _best_shrinkage(values: Floats, weights: Floats, families: Ints, given: Ints) -> tuple[float, float]:
@@ -105,12 +89,11 @@ def _best_shrinkage(values: Floats, weights: Floats, families: Ints, given: Ints
         return WEIGHTS[-1], NOISES[-1]
     errors: dict[tuple[float, float], list[float]] = {choice: [] for choice in product(WEIGHTS, NOISES)}
     for family in np.unique(families):
-        own, rest = families == family, families != family
-        mean = np.average(values[rest], axis=0, weights=weights[rest])
-        part = _moments(values[rest], weights[rest]).part(np.tile(given, (int(own.sum()), 1)))
-        prior = np.tile(mean, (int(own.sum()), 1))
+        own, rest = values[families == family], families != family
+        mean, moments = _mean_and_moments(values[rest], weights[rest])
+        part, prior = moments.part(np.tile(given, (len(own), 1))), np.tile(mean, (len(own), 1))
         for (weight, noise), found in errors.items():
             shrinkage = Shrinkage(np.zeros(len(mean)), weight, noise)
-            said = shrinkage.condition(part, prior, values[own][:, given] - mean[given]).mean
-            found.append(float(np.abs(said - values[own])[:, hidden].mean()))
+            said = shrinkage.condition(part, prior, own[:, given] - mean[given]).mean
+            found.append(float(np.abs(said - own)[:, hidden].mean()))
     return min(errors, key=lambda choice: float(np.mean(errors[choice])))

@@ -2,136 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from lib.performance_prediction.als.matrix import Effects, fit_effects
+from lib.performance_prediction.boosting import contract
 from lib.performance_prediction.boosting.cells import Cell, Pair
-from lib.performance_prediction.boosting.contract import (
-    SET_PREDICTORS,
-    FittedSetPredictor,
-    Floats,
-    KnownCells,
-    SetPredictor,
-    chance_level,
-    lift,
-    unlift,
-)
+from lib.performance_prediction.boosting.contract import SET_PREDICTORS, Floats, KnownCells, chance_level
 from lib.performance_prediction.boosting.evidence import Evidence
-from lib.performance_prediction.boosting.set_table import set_values
 from lib.performance_prediction.boosting.similarity import feature_space
 from lib.records import DataSetFacts
+from lib.records.schema import Metric
 
-Rule = Callable[[DataSetFacts, KnownCells], Callable[[Pair], float]]
+Nearest = Callable[[DataSetFacts, KnownCells], str | None]
 
 
 @dataclass(frozen=True)
-class _Ruled(FittedSetPredictor):
-    """A predictor that is a function of a pair once the new set's facts and known cells are given."""
+class FittedEffects(contract.FittedSetPredictor):
+    """Effects of the pairs, `lifted` ones on the scale of lift; `shifted` by how far the known cells lie from theirs."""
 
-    quality: Rule
+    effects: Effects
+    metric: Metric
+    lifted: bool
+    shifted: bool
 
     def predict(self, facts: DataSetFacts, pairs: Sequence[Pair], known: KnownCells) -> Floats:
-        return np.clip([*map(self.quality(facts, known), pairs)], 0.0, 1.0)
+        chance = chance_level(facts, self.metric) if self.lifted else 0.0
+        shift = shift_of(self.effects, known) if self.shifted else 0.0
+        base = np.array([expected(self.effects, pair) + shift for pair in pairs])
+        return np.clip(contract.unlift(base, chance), 0.0, 1.0)
 
 
 @SET_PREDICTORS.register("additive")
-class Additive(SetPredictor):
+class Additive(contract.SetPredictor):
     """The pair's effect on the mean data set, data-set effects taken out first."""
 
     simplicity = 1
+    lifted: ClassVar[bool] = False
 
-    def fit(self, evidence: Evidence, seed: int = 0) -> FittedSetPredictor:
-        effects = fit_effects(evidence.cells)
-        return _Ruled(lambda facts, known: lambda pair: expected(effects, pair))
+    def fit(self, evidence: Evidence, seed: int = 0) -> FittedEffects:
+        effects = fit_effects(*lifted_cells(evidence)) if self.lifted else fit_effects(evidence.cells)
+        return FittedEffects(effects, evidence.metric, self.lifted, "probed" in self.regimes)
 
 
 @SET_PREDICTORS.register("additive_lift")
-class AdditiveLift(SetPredictor):
+class AdditiveLift(Additive):
     """The same on the scale of lift over the set's chance level: a share of the way from chance to perfect."""
 
     simplicity = 2
-
-    def fit(self, evidence: Evidence, seed: int = 0) -> FittedSetPredictor:
-        effects = fit_effects(lifted_cells(evidence), room_above_chance(evidence))
-
-        def quality(facts: DataSetFacts, known: KnownCells) -> Callable[[Pair], float]:
-            chance = chance_level(facts, evidence.metric)
-            return lambda pair: float(unlift(expected(effects, pair), chance))
-
-        return _Ruled(quality)
-
-
-@SET_PREDICTORS.register("nearest_set")
-class NearestSet(SetPredictor):
-    """What the pair reached on the data set that looks most alike; its additive estimate where it was not run there."""
-
-    simplicity = 3
-
-    def fit(self, evidence: Evidence, seed: int = 0) -> FittedSetPredictor:
-        space = feature_space({n: evidence.facts[n] for n in evidence.data_sets if n in evidence.facts})
-
-        def nearest(facts: DataSetFacts, known: KnownCells) -> str | None:
-            distances = {name: d for name, d in space.distances(facts).items() if np.isfinite(d)}
-            return min(distances, key=distances.__getitem__, default=None)
-
-        return _Ruled(_as_on(evidence, nearest))
+    lifted = True
 
 
 @SET_PREDICTORS.register("shift_only")
-class ShiftOnly(SetPredictor):
+class ShiftOnly(Additive):
     """Additive effects, moved by how far the known cells lie from theirs on average."""
 
     regimes = ("probed",)
-    simplicity = 1
 
-    def fit(self, evidence: Evidence, seed: int = 0) -> FittedSetPredictor:
-        effects = fit_effects(evidence.cells)
 
-        def quality(facts: DataSetFacts, known: KnownCells) -> Callable[[Pair], float]:
-            shift = shift_of(effects, known)
-            return lambda pair: expected(effects, pair) + shift
+@dataclass(frozen=True)
+class FittedNearest(contract.FittedSetPredictor):
+    """The quality that a pair reached on the data set that `nearest` names; its additive estimate where it was not run there."""
 
-        return _Ruled(quality)
+    evidence: Evidence
+    effects: Effects
+    nearest: Nearest
+
+    def predict(self, facts: DataSetFacts, pairs: Sequence[Pair], known: KnownCells) -> Floats:
+        name = self.nearest(facts, known)
+        there = {cell.pair: cell.quality for cell in self.evidence.cells if cell.data_set == name}
+        return np.clip([there.get(pair, expected(self.effects, pair, name)) for pair in pairs], 0.0, 1.0)
+
+
+@SET_PREDICTORS.register("nearest_set")
+class NearestSet(contract.SetPredictor):
+    """What the pair reached on the data set that looks most alike."""
+
+    simplicity = 3
+
+    def fit(self, evidence: Evidence, seed: int = 0) -> FittedNearest:
+        space = feature_space({n: evidence.facts[n] for n in evidence.data_sets if n in evidence.facts})
+
+        def nearest(facts: DataSetFacts, known: KnownCells) -> str | None:
+            distances = space.distances(facts)
+            return min(distances, key=distances.__getitem__, default=None)
+
+        return FittedNearest(evidence, fit_effects(evidence.cells), nearest)
 
 
 @SET_PREDICTORS.register("nearest_in_known")
-class NearestInKnown(SetPredictor):
-    """The data set whose cells differ least from the known ones; where it lacks the pair, its additive estimate."""
+class NearestInKnown(contract.SetPredictor):
+    """What the pair reached on the data set whose cells differ least from the known ones."""
 
     regimes = ("probed",)
     simplicity = 3
 
-    def fit(self, evidence: Evidence, seed: int = 0) -> FittedSetPredictor:
-        values, column = set_values(evidence), {pair: j for j, pair in enumerate(evidence.pairs)}
+    def fit(self, evidence: Evidence, seed: int = 0) -> FittedNearest:
+        column = {pair: j for j, pair in enumerate(evidence.pairs)}
 
         def nearest(facts: DataSetFacts, known: KnownCells) -> str | None:
-            told = [pair for pair in known if pair in column]
-            squares = np.square(values[:, [column[p] for p in told]] - [known[p].quality for p in told])
+            told = {column[pair]: cell.quality for pair, cell in known.items() if pair in column}
+            squares = np.square(evidence.values[:, [*told]] - [*told.values()])
             n_shared = np.isfinite(squares).sum(axis=1)
             if not n_shared.any():
                 return None
             distances = np.where(n_shared == n_shared.max(), np.nansum(squares, axis=1), np.inf)
             return evidence.data_sets[int(np.argmin(distances))]
 
-        return _Ruled(_as_on(evidence, nearest))
-
-
-def _as_on(evidence: Evidence, nearest: Callable[[DataSetFacts, KnownCells], str | None]) -> Rule:
-    """The quality that a pair reached on the data set that `nearest` names."""
-    effects, measured = fit_effects(evidence.cells), _measured(evidence)
-
-    def quality(facts: DataSetFacts, known: KnownCells) -> Callable[[Pair], float]:
-        name = nearest(facts, known)
-        return lambda pair: measured.get((name or "", pair), expected(effects, pair, name))
-
-    return quality
-
-
-def _measured(evidence: Evidence) -> dict[tuple[str, Pair], float]:
-    return {(cell.data_set, cell.pair): cell.quality for cell in evidence.cells}
+        return FittedNearest(evidence, fit_effects(evidence.cells), nearest)
 
 
 def expected(effects: Effects, pair: Pair, data_set: str | None = None) -> float:
@@ -145,18 +126,11 @@ def shift_of(effects: Effects, known: KnownCells) -> float:
     return float(np.mean(gaps)) if gaps else 0.0
 
 
-def room_above_chance(evidence: Evidence) -> dict[str, float]:
-    """Data set → (1 − chance)²: what a squared error of lift is worth as a squared error of quality."""
-    return {name: (1 - chance) ** 2 for name, chance in _chances(evidence).items()}
-
-
-def lifted_cells(evidence: Evidence) -> list[Cell]:
-    """The cells with their quality as lift over each set's chance level."""
-    chances = _chances(evidence)
-    return [
-        replace(cell, quality=float(lift(cell.quality, chances[cell.data_set]))) for cell in evidence.cells
+def lifted_cells(evidence: Evidence) -> tuple[list[Cell], dict[str, float]]:
+    """The cells with their quality as lift over each set's chance level; and data set → (1 − chance)²: what a squared
+    error of lift is worth as a squared error of quality."""
+    chances = {n: chance_level(evidence.facts.get(n), evidence.metric) for n in evidence.data_sets}
+    lifted = [
+        replace(c, quality=float(contract.lift(c.quality, chances[c.data_set]))) for c in evidence.cells
     ]
-
-
-def _chances(evidence: Evidence) -> Mapping[str, float]:
-    return {name: chance_level(evidence.facts.get(name), evidence.metric) for name in evidence.data_sets}
+    return lifted, {name: (1 - chance) ** 2 for name, chance in chances.items()}

@@ -8,22 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from lib.performance_prediction.boosting import contract
 from lib.performance_prediction.boosting.cells import Pair
-from lib.performance_prediction.boosting.contract import (
-    SET_PREDICTORS,
-    FittedSetPredictor,
-    Floats,
-    KnownCells,
-    SetPredictor,
-)
+from lib.performance_prediction.boosting.contract import Floats, KnownCells
 from lib.performance_prediction.boosting.evidence import Evidence
-from lib.performance_prediction.boosting.set_table import set_table
 from lib.performance_prediction.rows.model import NewRowModel
+from lib.performance_prediction.table.score_table import ScoreTable
 from lib.records import DataSetFacts
 
 
 @dataclass(frozen=True)
-class FittedRowModel(FittedSetPredictor):
+class FittedRowModel(contract.FittedSetPredictor):
     """`pairs`: the columns of the model; `features`: the meta-features it was fitted with; `level`: for pairs it does not know."""
 
     model: NewRowModel
@@ -45,8 +40,8 @@ class FittedRowModel(FittedSetPredictor):
         return pd.DataFrame([facts.meta_features]).reindex(columns=list(self.features)).astype(float)
 
 
-@SET_PREDICTORS.register("row_model")
-class RowModel(SetPredictor):
+@contract.SET_PREDICTORS.register("row_model")
+class RowModel(contract.SetPredictor):
     """Fits NewRowModel on the table of data sets × pairs, relatives as groups."""
 
     regimes = ("unseen", "probed")
@@ -54,12 +49,15 @@ class RowModel(SetPredictor):
 
     def fit(self, evidence: Evidence, seed: int = 0) -> FittedRowModel:
         """Raises TooLittleDataError with fewer than two families."""
-        table, families = set_table(evidence)
-        features = table.row_features
-        assert features is not None
-        return FittedRowModel(
-            NewRowModel.fit(table, families, seed),
-            evidence.pairs,
-            tuple(features.columns),
-            float(np.nanmean(table.values)),
-        )
+        names, columns, values = evidence.data_sets, evidence.pairs, evidence.values
+        features = meta_features(evidence)
+        table = ScoreTable(names, tuple(pair.label for pair in columns), values, features)
+        model = NewRowModel.fit(table, [evidence.families[name] for name in names], seed)
+        return FittedRowModel(model, columns, tuple(features.columns), float(np.nanmean(values)))
+
+
+def meta_features(evidence: Evidence) -> pd.DataFrame:
+    """One line a data set of the evidence, NaN where it has none."""
+    names = list(evidence.data_sets)
+    known = [evidence.facts[name].meta_features if name in evidence.facts else {} for name in names]
+    return pd.DataFrame(known, index=names)

@@ -1,21 +1,126 @@
-"""How predictors did on left-out data sets: error, level, ranking, regret beside the noise floor, coverage of intervals."""
+"""How predictors did on left-out data sets: error, level, ranking, regret beside the noise floor, intervals; all means over families."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from typing import Literal
 
 import numpy as np
 
 from lib.frozen import Frozen
-from lib.performance_prediction.boosting.bootstrap import Interval, bootstrap
+from lib.performance_prediction.boosting.cells import Pair
 from lib.performance_prediction.boosting.contract import Floats
-from lib.performance_prediction.boosting.intervals import FamilyResiduals
 from lib.performance_prediction.boosting.leave_set_out import LeftOutSet, regret, spearman
+from lib.performance_prediction.table.conformal import grouped_quantile
 
 ANSWER = "answer"
-FLOOR = "noise floor"
-ByFamily = dict[str, float]
+DRAWS = 2000
+TAIL = 0.025
+FEWEST_FAMILIES = 8  # with fewer their 0.9 quantile says nothing about another one
+PRIOR_CELLS = 5.0  # cells that a pair's own error scale is pulled towards the overall one by
+SMALLEST_SCALE = 1e-3
+ByFamily = Mapping[str, float]
+
+
+class Interval(Frozen):
+    """A mean over families with its 95 % bootstrap interval (percentiles; Efron 1979); `error`: its standard deviation."""
+
+    mean: float
+    low: float
+    high: float
+    error: float
+
+    @property
+    def verdict(self) -> Literal["better", "worse", "cannot be told apart"]:
+        """What a difference of losses (own minus rival's) says."""
+        if self.high < 0:
+            return "better"
+        return "worse" if self.low > 0 else "cannot be told apart"
+
+
+def bootstrap(values: ByFamily) -> Interval:
+    """The mean of `values`, families drawn with replacement; the same families give the same draws."""
+    numbers = np.array([values[family] for family in sorted(values)])
+    means = _shares(len(numbers)) @ numbers
+    low, high = np.quantile(means, [TAIL, 1 - TAIL])
+    said = {"mean": numbers.mean(), "low": low, "high": high, "error": means.std()}
+    return Interval(**{name: round(float(number), 5) for name, number in said.items()})
+
+
+def difference(own: ByFamily, rival: ByFamily) -> Interval:
+    """Own minus rival's values on the families that both have: a paired comparison."""
+    return bootstrap({family: own[family] - rival[family] for family in own if family in rival})
+
+
+def simplest_of_best(losses: Mapping[str, ByFamily], simplicity: Mapping[str, int]) -> str:
+    """Of the predictors within one standard error of the best (Breiman et al. 1984) the simplest."""
+    return min(within_noise_of_best(losses), key=lambda name: (simplicity[name], name))
+
+
+def within_noise_of_best(losses: Mapping[str, ByFamily]) -> list[str]:
+    """Names whose mean loss is at most one (paired) standard error above the least."""
+    best = min(losses, key=lambda name: (float(np.mean([*losses[name].values()])), name))
+    gaps = {name: difference(values, losses[best]) for name, values in losses.items()}
+    return [name for name, gap in gaps.items() if gap.mean <= gap.error]
+
+
+@cache
+def _shares(families: int) -> Floats:
+    """What share each family has of each draw, (DRAWS, n_families)."""
+    return np.random.default_rng(0).multinomial(families, np.full(families, 1 / families), DRAWS) / families
+
+
+@dataclass(frozen=True)
+class FamilyResiduals:
+    """Absolute errors on left-out cells, with the family and the pair of each; `errors`: float array (n_cells,).
+
+    Half a 90 % interval is the conformal quantile of errors over their pair's scale, families weighing alike, times that scale.
+    """
+
+    families: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+    errors: Floats
+
+    @property
+    def supports_interval(self) -> bool:
+        """Whether there are enough families."""
+        return len(set(self.families)) >= FEWEST_FAMILIES
+
+    def without(self, family: str) -> FamilyResiduals:
+        """The residuals of all other families."""
+        keep = [i for i, name in enumerate(self.families) if name != family]
+        families, pairs = (tuple(all_of[i] for i in keep) for all_of in (self.families, self.pairs))
+        return FamilyResiduals(families, pairs, self.errors[keep])  # type: ignore[arg-type]
+
+    def interval(self, predicted: Floats, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
+        """Lower and upper ends, (n_pairs,) each, clipped to [0, 1]; [0, 1] itself with too few families."""
+        if not self.supports_interval:
+            return np.zeros(len(pairs)), np.ones(len(pairs))
+        half_width = self._scaled_quantile * self._scales(pairs)
+        return np.clip(predicted - half_width, 0, 1), np.clip(predicted + half_width, 0, 1)
+
+    def _scales(self, pairs: Sequence[Pair]) -> Floats:
+        """Typical error of each pair, (n_pairs,): its own mean error, shrunk towards that of all cells."""
+        overall = max(float(self.errors.mean()), SMALLEST_SCALE)
+        shrunk = {
+            pair: max((sum(own) + PRIOR_CELLS * overall) / (len(own) + PRIOR_CELLS), SMALLEST_SCALE)
+            for pair, own in self._by_pair.items()
+        }
+        return np.array([shrunk.get(pair, overall) for pair in pairs])
+
+    @cached_property
+    def _by_pair(self) -> dict[Pair, list[float]]:
+        own: defaultdict[Pair, list[float]] = defaultdict(list)
+        for pair, error in zip(self.pairs, self.errors.tolist(), strict=True):
+            own[pair].append(error)
+        return own
+
+    @cached_property
+    def _scaled_quantile(self) -> float:
+        return grouped_quantile(self.errors / self._scales(self.pairs), self.families)
 
 
 class ScoreLine(Frozen):
@@ -39,12 +144,12 @@ class ScoreLine(Frozen):
 
 def with_answer(entries: Sequence[LeftOutSet], level: str, order: str) -> list[LeftOutSet]:
     """The left-out sets with one more predictor, the answer: the mean level of one, the departures from it of another."""
+
+    def answered(said: Mapping[str, Floats], hidden: np.typing.NDArray[np.bool_]) -> Mapping[str, Floats]:
+        return {**said, ANSWER: combine(said[level], said[order], hidden)}
+
     return [
-        replace(
-            e,
-            predicted={**e.predicted, ANSWER: combine(e.predicted[level], e.predicted[order], ~e.revealed)},
-            halved={**e.halved, ANSWER: combine(e.halved[level], e.halved[order], ~e.revealed)},
-        )
+        replace(e, predicted=answered(e.predicted, ~e.revealed), halved=answered(e.halved, ~e.revealed))
         for e in entries
     ]
 
@@ -72,27 +177,18 @@ def family_means(entries: Sequence[LeftOutSet], value: Callable[[LeftOutSet], fl
 
 def mae_by_family(entries: Sequence[LeftOutSet], name: str) -> ByFamily:
     """Mean absolute error over the pairs that the predictor was not told."""
-    return family_means(entries, lambda e: _over_hidden(e, np.abs(e.predicted[name] - e.truth)))
+    return family_means(entries, lambda e: _mean(np.abs(e.errors(name))))
 
 
 def level_by_family(entries: Sequence[LeftOutSet], name: str) -> ByFamily:
     """How far the mean over the pairs that were not told is off."""
-
-    def off(entry: LeftOutSet) -> float | None:
-        signed = _over_hidden(entry, entry.predicted[name] - entry.truth)
-        return None if signed is None else abs(signed)
-
-    return family_means(entries, off)
+    return family_means(entries, lambda e: None if (off := _mean(e.errors(name))) is None else abs(off))
 
 
 def order_error(entries: Sequence[LeftOutSet], name: str) -> float:
     """Standard error of a pair's place among the others: of the departures from the mean over the pairs that were not told."""
-
-    def squared(entry: LeftOutSet) -> float | None:
-        errors = (entry.predicted[name] - entry.truth)[~entry.revealed]
-        return float(errors.var()) if len(errors) else None
-
-    return round(float(np.sqrt(np.mean(list(family_means(entries, squared).values())))), 5)
+    squared = family_means(entries, lambda e: None if e.revealed.all() else float(e.errors(name).var()))
+    return round(float(np.sqrt(np.mean([*squared.values()]))), 5)
 
 
 def spearman_by_family(entries: Sequence[LeftOutSet], name: str) -> ByFamily:
@@ -103,10 +199,9 @@ def spearman_by_family(entries: Sequence[LeftOutSet], name: str) -> ByFamily:
 def regret_by_family(entries: Sequence[LeftOutSet], name: str, count: int = 1) -> ByFamily:
     """What the first `count` pairs miss: told half of the images and judged on the other, or on all where there is one fold."""
 
-    def missed(entry: LeftOutSet) -> float | None:
-        if len(entry.judging):
-            return regret(entry.halved[name], entry.judging, count)
-        return regret(entry.predicted[name], entry.truth, count)
+    def missed(e: LeftOutSet) -> float | None:
+        folded = len(e.judging) > 0
+        return regret((e.halved if folded else e.predicted)[name], e.judging if folded else e.truth, count)
 
     return family_means(entries, missed)
 
@@ -116,68 +211,49 @@ def floor_by_family(entries: Sequence[LeftOutSet]) -> ByFamily:
     return family_means(entries, lambda e: regret(e.choosing, e.judging, 1) if len(e.judging) else None)
 
 
-def _over_hidden(entry: LeftOutSet, values: Floats) -> float | None:
-    hidden = ~entry.revealed
-    return float(values[hidden].mean()) if hidden.any() else None
+def _mean(values: Floats) -> float | None:
+    return float(values.mean()) if len(values) else None
 
 
 def score_line(entries: Sequence[LeftOutSet], name: str) -> ScoreLine:
     """All scores of one predictor."""
-    mae = mae_by_family(entries, name)
-    ranks = spearman_by_family(entries, name)
-    covered, widths = _coverage(entries, name)
+    mae, ranks = mae_by_family(entries, name), spearman_by_family(entries, name)
+    regrets = {f"regret_{k}": regret_by_family(entries, name, k) for k in (1, 3)}
     return ScoreLine(
         name=name,
         mae=bootstrap(mae),
         level=bootstrap(level_by_family(entries, name)),
-        spearman=_some(ranks),
-        regret_1=_some(regret_by_family(entries, name, 1)),
-        regret_3=_some(regret_by_family(entries, name, 3)),
-        coverage=covered,
-        width=widths,
+        **{key: bootstrap(v) if v else None for key, v in {"spearman": ranks, **regrets}.items()},
+        **_coverage(entries, name),
         by_family={family: round(value, 5) for family, value in mae.items()},
     )
 
 
-def _some(values: Mapping[str, float]) -> Interval | None:
-    return bootstrap(values) if values else None
-
-
-def _coverage(entries: Sequence[LeftOutSet], name: str) -> tuple[float | None, float | None]:
+def _coverage(entries: Sequence[LeftOutSet], name: str) -> dict[str, float | None]:
     """Coverage and width of intervals from the residuals of the other families; None with too few of them."""
-    residuals = residuals_of(entries, name)
-    others = {entry.family: residuals.without(entry.family) for entry in entries}
+    residuals = _residuals_of(entries, name)
+    others = {family: residuals.without(family) for family in {e.family for e in entries}}
     if not all(rest.supports_interval for rest in others.values()):
-        return None, None
-    ends = {e.data_set: others[e.family].interval(e.predicted[name], e.pairs) for e in entries}
+        return {"coverage": None, "width": None}
 
-    def covered(entry: LeftOutSet) -> float | None:
-        low, high = ends[entry.data_set]
-        return _over_hidden(entry, ((low <= entry.truth) & (entry.truth <= high)).astype(float))
+    def ends(e: LeftOutSet) -> tuple[Floats, Floats]:
+        return others[e.family].interval(e.predicted[name], e.pairs)
 
-    def width(entry: LeftOutSet) -> float | None:
-        low, high = ends[entry.data_set]
-        return _over_hidden(entry, high - low)
+    def covered(e: LeftOutSet) -> float | None:
+        low, high = ends(e)
+        return _mean(((low <= e.truth) & (e.truth <= high))[~e.revealed].astype(float))
 
-    return _mean(family_means(entries, covered)), _mean(family_means(entries, width))
-
-
-def _mean(values: Mapping[str, float]) -> float:
-    return round(float(np.mean(list(values.values()))), 5)
+    means = {
+        "coverage": family_means(entries, covered),
+        "width": family_means(entries, lambda e: _mean((np.subtract(*ends(e)[::-1]))[~e.revealed])),
+    }
+    return {key: round(float(np.mean([*values.values()])), 5) for key, values in means.items()}
 
 
-def residuals_of(entries: Sequence[LeftOutSet], name: str) -> FamilyResiduals:
+def _residuals_of(entries: Sequence[LeftOutSet], name: str) -> FamilyResiduals:
     """What one predictor got wrong on the pairs that it was not told."""
-    hidden = [~entry.revealed for entry in entries]
-    return FamilyResiduals(
-        families=tuple(e.family for e, h in zip(entries, hidden, strict=True) for _ in range(h.sum())),
-        pairs=tuple(
-            p
-            for e, h in zip(entries, hidden, strict=True)
-            for p, kept in zip(e.pairs, h, strict=True)
-            if kept
-        ),
-        errors=np.concatenate(
-            [np.abs(e.predicted[name] - e.truth)[h] for e, h in zip(entries, hidden, strict=True)]
-        ),
-    )
+    hidden = [
+        (e.family, pair) for e in entries for pair, told in zip(e.pairs, e.revealed, strict=True) if not told
+    ]
+    errors = np.concatenate([np.abs(e.errors(name)) for e in entries])
+    return FamilyResiduals(tuple(f for f, _ in hidden), tuple(p for _, p in hidden), errors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,22 +29,20 @@ class FeatureSpace:
     points: Floats
 
     def distances(self, facts: DataSetFacts) -> dict[str, float]:
-        """Known set → root mean squared difference over the features that both have (0: alike); NaN without a common one."""
-        point = self._standardised(facts.meta_features)
-        with np.errstate(invalid="ignore"):
-            squared = np.square(self.points - point)
-            known = np.isfinite(squared).sum(axis=1)
-            mean = np.nansum(squared, axis=1) / np.where(known, known, np.nan)
-        return dict(zip(self.names, np.sqrt(mean).tolist(), strict=True))
+        """Known set → root mean squared difference over the features that both have (0: alike); none without a common one."""
+        squared = np.square(self.points - self.standardised(_values(facts, self.features)))
+        known = np.isfinite(squared).sum(axis=1)
+        means = np.nansum(squared, axis=1) / np.maximum(known, 1)
+        found = zip(self.names, np.sqrt(means).tolist(), known, strict=True)
+        return {name: distance for name, distance, shared in found if shared}
 
     def odd_features(self, facts: DataSetFacts, beyond: float = 3.0) -> list[str]:
         """Features whose value lies more than `beyond` standard deviations from the known sets' mean, oddest first."""
-        point = self._standardised(facts.meta_features)
-        order = np.argsort(-np.nan_to_num(np.abs(point)))
-        return [self.features[i] for i in order if abs(point[i]) > beyond]
+        away = np.nan_to_num(np.abs(self.standardised(_values(facts, self.features))))
+        return [self.features[i] for i in np.argsort(-away) if away[i] > beyond]
 
-    def _standardised(self, features: Mapping[str, float]) -> Floats:
-        values = np.array([features.get(name, np.nan) for name in self.features])
+    def standardised(self, values: Floats) -> Floats:
+        """Values (…, n_features) in standard deviations from the known sets' mean."""
         return np.clip((values - self.centre) / self.scale, -LARGEST_DEVIATION, LARGEST_DEVIATION)
 
 
@@ -52,14 +50,17 @@ def feature_space(facts: Mapping[str, DataSetFacts]) -> FeatureSpace:
     """The space spanned by the meta-features of `facts` (data set name → facts)."""
     names = tuple(sorted(facts))
     features = sorted({name for entry in facts.values() for name in entry.meta_features})
-    values = np.array([[facts[n].meta_features.get(f, np.nan) for f in features] for n in names])
-    values = values.reshape(len(names), len(features))
-    usable = [j for j in range(len(features)) if _varies(values[:, j])]
-    values = values[:, usable]
+    values = np.array([_values(facts[name], features) for name in names]).reshape(len(names), len(features))
+    usable = [j for j, column in enumerate(values.T) if _varies(column)]
+    values, used = values[:, usable], tuple(features[j] for j in usable)
     centre = np.nanmean(values, axis=0) if usable else np.zeros(0)
     scale = np.nanstd(values, axis=0) if usable else np.ones(0)
-    points = np.clip((values - centre) / scale, -LARGEST_DEVIATION, LARGEST_DEVIATION)
-    return FeatureSpace(names, tuple(features[j] for j in usable), centre, scale, points)
+    bare = FeatureSpace(names, used, centre, scale, values)
+    return FeatureSpace(names, used, centre, scale, bare.standardised(values))
+
+
+def _values(facts: DataSetFacts, features: Sequence[str]) -> Floats:
+    return np.array([facts.meta_features.get(name, np.nan) for name in features])
 
 
 def _varies(column: Floats) -> bool:

@@ -10,14 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.performance_prediction.table.score_table import (
-    COMPLETERS,
-    SMALLEST_SPREAD,
-    Completer,
-    Completion,
-    Floats,
-    ScoreTable,
-)
+from lib.performance_prediction.table import score_table
+from lib.performance_prediction.table.scales import Scale
+from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 
 STEPS = 60
 
@@ -41,8 +36,7 @@ class AdditiveFit:
 
     def spread(self) -> Floats:
         """Standard deviation of each cell, (n_rows, n_columns)."""
-        uncertain = self.row_uncertainty[:, None] + self.column_uncertainty
-        return np.sqrt(self.noise_variance + uncertain)
+        return np.sqrt(self.noise_variance + (self.row_uncertainty[:, None] + self.column_uncertainty))
 
 
 def fit_additive(values: Floats) -> AdditiveFit:
@@ -53,7 +47,7 @@ def fit_additive(values: Floats) -> AdditiveFit:
     total = int(row_counts.sum())
     mean = float(known.sum() / total)
     rows, columns = np.zeros(len(values)), np.zeros(values.shape[1])
-    floor = SMALLEST_SPREAD**2
+    floor = score_table.SMALLEST_SPREAD**2
     variance = max(float(np.square(known - mean)[observed].mean()), floor)
     row_variance = column_variance = noise = variance / 3
     row_left = column_left = np.zeros(1)
@@ -75,6 +69,14 @@ def _shrunk(residual: Floats, counts: Floats, variance: float, noise: float) -> 
     """Posterior mean and variance of each row's effect from its residuals (0 where not observed)."""
     precision = counts / noise + 1 / variance
     return residual.sum(axis=1) / noise / precision, 1 / precision
+
+
+def without_biases(table: ScoreTable) -> tuple[Scale, AdditiveFit, Floats]:
+    """The logit scale of the table, its row + column biases there, and what they leave, NaN where not measured."""
+    scale = Scale.fitted("logit", table.values)
+    modelled = scale.forward(table.values)
+    additive = fit_additive(modelled)
+    return scale, additive, modelled - additive.cells()
 
 
 @COMPLETERS.register("additive")

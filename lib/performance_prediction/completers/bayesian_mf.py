@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lib.performance_prediction.completers.gibbs import Draw, GibbsSettings, sample
+from lib.performance_prediction.completers.gibbs import sample
 from lib.performance_prediction.table.hold_out import best_candidate
 from lib.performance_prediction.table.scales import Scale, ScaleName
 from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, ScoreTable
@@ -45,19 +45,26 @@ class BayesianMf(Completer):
         return replace(self, burn_in=self.burn_in * 2 // 3, kept=SHORT_CHAIN // 2)
 
     def fit(self, table: ScoreTable, seed: int = 0) -> Completion:
-        """See `Completer.fit`."""
         settings = self.tuned(table, seed)
         assert settings.scale is not None
         scale = Scale.fitted(settings.scale, table.values)
-        rows = side_coordinates(table.rows, table.row_features)
-        columns = side_coordinates(table.columns, table.column_features)
-        rank = min(settings.rank or affordable_rank(table), max(min(table.values.shape) - 1, 1))
-        quick = _sweep_seconds(len(table.rows), len(table.columns), rank) < QUICK_SWEEP_S
+        sides = (
+            side_coordinates(table.rows, table.row_features),
+            side_coordinates(table.columns, table.column_features),
+        )
+        n_rows, n_columns = table.values.shape
+        rank = min(settings.rank or affordable_rank(table), max(min(n_rows, n_columns) - 1, 1))
+        quick = _sweep_seconds(n_rows, n_columns, rank) < QUICK_SWEEP_S
         kept = settings.kept or (LONG_CHAIN if quick else SHORT_CHAIN)
-        posterior = _Posterior(scale, table.values.shape)
-        chain = GibbsSettings(rank, settings.burn_in, kept)
-        sample(scale.forward(table.values), rows, columns, chain, seed, posterior.add)
-        return posterior.completion()
+        scores, squares, noise = np.zeros((3, n_rows, n_columns))
+        for draw in sample(scale.forward(table.values), *sides, rank, settings.burn_in, kept, seed):
+            told = scale.backward(draw.cells())
+            scores += told
+            squares += np.square(told)
+            noise += draw.noise_variance()
+        mean = scores / kept
+        between = np.maximum(squares / kept - np.square(mean), 0.0)
+        return Completion(mean, np.sqrt(between + noise / kept * np.square(scale.slope(mean))))
 
 
 def affordable_rank(table: ScoreTable) -> int:
@@ -73,25 +80,3 @@ def affordable_rank(table: ScoreTable) -> int:
 def _sweep_seconds(n_rows: int, n_columns: int, rank: int) -> float:
     """Estimate from measurements on one core: products over the cells, and a factorisation for each row and column."""
     return 1e-10 * n_rows * n_columns * rank**2 + 2e-10 * (n_rows + n_columns) * rank**3
-
-
-class _Posterior:
-    """Running sums over the chain, on the scale of the scores."""
-
-    def __init__(self, scale: Scale, shape: tuple[int, ...]) -> None:
-        self.scale = scale
-        self.sum, self.squares, self.noise = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-        self.count = 0
-
-    def add(self, draw: Draw) -> None:
-        scores = self.scale.backward(draw.cells())
-        self.sum += scores
-        self.squares += np.square(scores)
-        self.noise += draw.noise_variance()
-        self.count += 1
-
-    def completion(self) -> Completion:
-        mean = self.sum / self.count
-        between = np.maximum(self.squares / self.count - np.square(mean), 0.0)
-        noise = self.noise / self.count * np.square(self.scale.slope(mean))
-        return Completion(mean, np.sqrt(between + noise))

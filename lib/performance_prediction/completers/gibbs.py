@@ -8,34 +8,24 @@ et al. 2015). α, β, λ are Gamma: rows and columns differ in how noisy they ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from lib.performance_prediction.table.score_table import Floats
+from lib.performance_prediction.table.score_table import Bools, Floats
 
 PRIOR_STRENGTH = 2.0  # pseudo-observations of the factors' mean
 NOISE_SHAPE = 3.0  # how alike the noise of rows (of columns) is thought to be before seeing them
+STUDENT_FREEDOM = 4.0
 FIRST_SCALE = 0.3  # standard deviation of the first, random factors
+FACTOR_VARIANCE = 0.01
+FIRST_RIDGE = 5.0  # of the weights of side information
 SINGLE_PRECISION_FROM_CELLS = 200_000
 SINGLE_PRECISION_RIDGE = 1e-5  # relative: keeps sums of rounded products positive definite
 
 
-@dataclass(frozen=True)
-class GibbsSettings:
-    """Size of the model and length of the chain."""
-
-    rank: int
-    burn_in: int = 60
-    kept: int = 120
-    factor_variance: float = 0.01
-    student_freedom: float = 4.0
-
-
-@dataclass(frozen=True)
-class Draw:
+class Draw(NamedTuple):
     """One draw from the posterior, on the modelled scale.
 
     `row_weights` (n_rows, rank + 1): factors then bias, `column_weights` (n_columns, rank + 1) likewise; `noise_precision` τ,
@@ -59,14 +49,9 @@ class Draw:
 
 
 def sample(
-    values: Floats,
-    row_side: Floats,
-    column_side: Floats,
-    settings: GibbsSettings,
-    seed: int,
-    on_draw: Callable[[Draw], None],
-) -> None:
-    """Runs the chain on `values` (n_rows, n_columns), NaN where unknown, standardised; calls `on_draw` for each kept draw.
+    values: Floats, row_side: Floats, column_side: Floats, rank: int, burn_in: int, kept: int, seed: int
+) -> Iterator[Draw]:
+    """The `kept` draws after `burn_in` of a chain on `values` (n_rows, n_columns), NaN where unknown, standardised.
 
     `row_side` (n_rows, p) and `column_side` (n_columns, q) are side coordinates; p or q may be 0.
     """
@@ -74,48 +59,29 @@ def sample(
     observed = np.isfinite(values)
     precision: Any = np.float32 if values.size > SINGLE_PRECISION_FROM_CELLS else np.float64
     known = np.where(observed, values, 0.0).astype(precision)
-    rows = _Side.start(len(values), settings, row_side, rng)
-    columns = _Side.start(values.shape[1], settings, column_side, rng)
-    noise = _Noise.start(observed.astype(precision))
-    for step in range(settings.burn_in + settings.kept):
+    rows, columns = _Side(rank, row_side, rng), _Side(rank, column_side, rng)
+    noise = _Noise(observed, precision)
+    for step in range(burn_in + kept):
         weights = noise.weights()
         rows.update(weights, known, columns.weights, rng)
         columns.update(weights.T, known.T, rows.weights, rng)
         fitted = (rows.weights[:, :-1] @ columns.weights[:, :-1].T).astype(precision)
         fitted += rows.weights[:, -1:].astype(precision) + columns.weights[:, -1].astype(precision)
-        noise.update(np.square(known - fitted) * noise.observed, settings.student_freedom, rng)
-        if step >= settings.burn_in:
-            on_draw(Draw(rows.weights, columns.weights, noise.tau, noise.row, noise.column))
+        noise.update(np.square(known - fitted) * noise.observed, rng)
+        if step >= burn_in:
+            yield Draw(rows.weights, columns.weights, noise.tau, noise.row, noise.column)
 
 
-@dataclass
 class _Side:
-    """Weights of the rows (or the columns) and their prior."""
+    """Weights of the rows (or the columns) and their prior; `side`: (n, p) side coordinates."""
 
-    weights: Floats
-    side: Floats
-    side_weights: Floats
-    side_gram: Floats
-    side_ridge: float
-    mean: Floats
-    precision: Floats
-    variance: float
-
-    @classmethod
-    def start(cls, count: int, settings: GibbsSettings, side: Floats, rng: np.random.Generator) -> _Side:
-        width = settings.rank + 1
-        weights = FIRST_SCALE * rng.standard_normal((count, width))
-        weights[:, -1] = 0.0
-        return cls(
-            weights,
-            side,
-            np.zeros((side.shape[1], width)),
-            side.T @ side,
-            5.0,
-            np.zeros(width),
-            np.eye(width) / FIRST_SCALE**2,
-            settings.factor_variance,
-        )
+    def __init__(self, rank: int, side: Floats, rng: np.random.Generator) -> None:
+        width = rank + 1
+        self.weights = FIRST_SCALE * rng.standard_normal((len(side), width))
+        self.weights[:, -1] = 0.0
+        self.side, self.side_gram, self.side_ridge = side, side.T @ side, FIRST_RIDGE
+        self.side_weights = np.zeros((side.shape[1], width))
+        self.mean, self.precision = np.zeros(width), np.eye(width) / FIRST_SCALE**2
 
     def update(self, weights: Floats, known: Floats, other: Floats, rng: np.random.Generator) -> None:
         self._draw_prior(rng)
@@ -129,7 +95,7 @@ class _Side:
         rest = self.weights - self.side @ self.side_weights
         centre = rest.mean(axis=0)
         deviation = rest - centre
-        scatter = deviation.T @ deviation + self.variance * (width + 1) * np.eye(width)
+        scatter = deviation.T @ deviation + FACTOR_VARIANCE * (width + 1) * np.eye(width)
         scatter += PRIOR_STRENGTH * count / (PRIOR_STRENGTH + count) * np.outer(centre, centre)
         scatter += self.side_ridge * self.side_weights.T @ self.side_weights
         freedom = width + 1 + count + len(self.side_weights)
@@ -150,62 +116,47 @@ class _Side:
 
     def _draw_weights(self, weights: Floats, known: Floats, other: Floats, rng: np.random.Generator) -> None:
         """Normal posterior of each row's weights: Λ_i = Λ + Σ w z zᵀ, with z = [factor, 1] of the other side."""
+        kind = weights.dtype
         design = np.concatenate([other[:, :-1], np.ones((len(other), 1))], axis=1)
         width = design.shape[1]
         left, right = np.triu_indices(width)
-        pairs = (design[:, left] * design[:, right]).astype(weights.dtype)
-        products = weights @ pairs
+        products = weights @ (design[:, left] * design[:, right]).astype(kind)
         posterior = np.empty((len(weights), width, width))
         posterior[:, left, right] = posterior[:, right, left] = products
-        if weights.dtype == np.float32:
+        if kind == np.float32:
             posterior[:, range(width), range(width)] *= 1 + SINGLE_PRECISION_RIDGE
         posterior += self.precision
-        offset = other[:, -1].astype(weights.dtype)
-        target = (weights * (known - offset)) @ design.astype(weights.dtype)
+        target = (weights * (known - other[:, -1].astype(kind))) @ design.astype(kind)
         target = target + (self.mean + self.side @ self.side_weights) @ self.precision
         self.weights = _draw_normals(posterior, target, rng)
 
 
-@dataclass
 class _Noise:
-    """Precisions of the noise: τ of all, α of rows, β of columns, λ of cells."""
+    """Precisions of the noise: `tau` of all, `row` α, `column` β, `cell` λ; `observed`: 1 where measured, else 0."""
 
-    observed: Floats
-    cell: Floats
-    row: Floats
-    column: Floats
-    tau: float = 10.0
-    _counts: tuple[Floats, Floats] = field(default=(np.zeros(0), np.zeros(0)))
-
-    @classmethod
-    def start(cls, observed: Floats) -> _Noise:
-        counts = observed.sum(axis=1, dtype=float), observed.sum(axis=0, dtype=float)
-        return cls(
-            observed, observed.copy(), np.ones(len(observed)), np.ones(observed.shape[1]), 10.0, counts
-        )
+    def __init__(self, observed: Bools, precision: Any) -> None:
+        self.observed, self.cell = observed.astype(precision), observed.astype(precision)
+        self.row, self.column = (np.ones(size) for size in observed.shape)
+        self.tau = 10.0
 
     def weights(self) -> Floats:
-        kind = self.observed.dtype
-        return (
-            self.observed * self.cell * (self.tau * self.row[:, None]).astype(kind) * self.column.astype(kind)
-        )
+        return self.observed * self.cell * self._scale() * self.column.astype(self.cell.dtype)
 
-    def update(self, squared: Floats, freedom: float, rng: np.random.Generator) -> None:
+    def _scale(self) -> Floats:
+        return (self.tau * self.row[:, None]).astype(self.cell.dtype)
+
+    def update(self, squared: Floats, rng: np.random.Generator) -> None:
         """Gamma posteriors given the squared residuals (0 where not observed)."""
-        weighted = squared * self.cell
-        by_row, by_column = self._counts
+        weighted, kind = squared * self.cell, squared.dtype
+        by_row, by_column = (self.observed.sum(axis=axis, dtype=float) for axis in (1, 0))
         energy = float(self.row @ (weighted @ self.column))
         self.tau = rng.gamma(1 + by_row.sum() / 2, 1 / (1e-3 + energy / 2))
-        self.row = rng.gamma(
-            NOISE_SHAPE + by_row / 2, 1 / (NOISE_SHAPE + self.tau * (weighted @ self.column) / 2)
-        )
-        self.column = rng.gamma(
-            NOISE_SHAPE + by_column / 2, 1 / (NOISE_SHAPE + self.tau * (self.row @ weighted) / 2)
-        )
-        rate = freedom + squared * (self.tau * self.row[:, None]).astype(squared.dtype) * self.column.astype(
-            squared.dtype
-        )
-        self.cell = rng.standard_gamma((freedom + 1) / 2, squared.shape, dtype=squared.dtype) * 2 / rate
+        rate = NOISE_SHAPE + self.tau * (weighted @ self.column) / 2
+        self.row = rng.gamma(NOISE_SHAPE + by_row / 2, 1 / rate)
+        rate = NOISE_SHAPE + self.tau * (self.row @ weighted) / 2
+        self.column = rng.gamma(NOISE_SHAPE + by_column / 2, 1 / rate)
+        rate = STUDENT_FREEDOM + squared * self._scale() * self.column.astype(kind)
+        self.cell = rng.standard_gamma((STUDENT_FREEDOM + 1) / 2, squared.shape, dtype=kind) * 2 / rate
 
 
 def _wishart(freedom: float, scale: Floats, rng: np.random.Generator) -> Floats:

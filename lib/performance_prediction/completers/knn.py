@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.performance_prediction.completers.additive import fit_additive
+from lib.performance_prediction.completers.additive import without_biases
 from lib.performance_prediction.table.hold_out import best_candidate
-from lib.performance_prediction.table.scales import Scale
 from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 
 NEIGHBOURS = (3, 6, 12, 25)
@@ -31,18 +30,14 @@ class NearestNeighbours(Completer):
         return candidates[best_candidate(table, candidates, seed)]
 
     def fit(self, table: ScoreTable, seed: int = 0) -> Completion:
-        """See `Completer.fit`."""
         count = self.tuned(table, seed).neighbours
         assert count is not None
-        scale = Scale.fitted("logit", table.values)
-        additive = fit_additive(scale.forward(table.values))
-        residual = scale.forward(table.values) - additive.cells()
+        scale, additive, residual = without_biases(table)
         by_row, row_error = from_neighbours(residual, count)
-        by_column, column_error = from_neighbours(residual.T, count)
-        weight = column_error.T / (row_error + column_error.T)
-        blended = weight * by_row + (1 - weight) * by_column.T
-        mean = scale.backward(additive.cells() + blended)
-        spread = np.sqrt(weight * row_error + (1 - weight) * column_error.T)
+        by_column, column_error = (told.T for told in from_neighbours(residual.T, count))
+        weight = column_error / (row_error + column_error)
+        mean = scale.backward(additive.cells() + (weight * by_row + (1 - weight) * by_column))
+        spread = np.sqrt(weight * row_error + (1 - weight) * column_error)
         return Completion(mean, spread * scale.slope(mean))
 
 

@@ -19,7 +19,6 @@ class GlobalMean(Completer):
     """Says the mean of all measured cells."""
 
     def fit(self, table: ScoreTable, seed: int = 0) -> Completion:
-        """See `Completer.fit`; nothing to choose."""
         measured, shape = table.values[table.observed], table.values.shape
         return Completion(np.full(shape, measured.mean()), np.full(shape, measured.std()))
 
@@ -29,7 +28,6 @@ class MeanOfColumn(Completer):
     """Says the mean of the column's measured cells; the global mean where there are none."""
 
     def fit(self, table: ScoreTable, seed: int = 0) -> Completion:
-        """See `Completer.fit`; nothing to choose."""
         mean = column_means(table.values)
         squares = np.nansum(np.square(table.values - mean), axis=0)
         counts = np.maximum(table.observed.sum(axis=0), 1)

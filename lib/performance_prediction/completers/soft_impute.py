@@ -11,34 +11,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.performance_prediction.completers.additive import fit_additive
+from lib.performance_prediction.completers.additive import without_biases
 from lib.performance_prediction.table.hold_out import choice_cells
-from lib.performance_prediction.table.scales import Scale
 from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 
 PATH_LENGTH = 12
-PATH_END = 0.02  # smallest λ, as a share of the largest singular value
-STEPS = 60
-TOLERANCE = 1e-4
+PATH_START, PATH_END = 0.8, 0.02  # largest and smallest λ, as shares of the largest singular value
 
 
 def soft_impute(
-    residual: Floats,
-    penalty: float,
-    start: Floats | None = None,
-    steps: int = STEPS,
-    tolerance: float = TOLERANCE,
+    residual: Floats, penalty: float, start: Floats | None = None, steps: int = 60, tolerance: float = 1e-4
 ) -> Floats:
     """The fixed point Z (n_rows, n_columns) for one penalty λ; `residual` has NaN where not measured."""
     observed = np.isfinite(residual)
-    known = np.where(observed, residual, 0.0)
-    current = np.zeros_like(known) if start is None else start
+    current = np.zeros_like(residual) if start is None else start
     for _ in range(steps):
-        updated = _shrink_singular_values(np.where(observed, known, current), penalty)
-        change = float(np.square(updated - current).sum())
-        size = float(np.square(current).sum())
-        current = updated
-        if change <= tolerance**2 * max(size, 1e-12):
+        before, size = current, float(np.square(current).sum())
+        current = _shrink_singular_values(np.where(observed, residual, before), penalty)
+        if float(np.square(current - before).sum()) <= tolerance**2 * max(size, 1e-12):
             break
     return current
 
@@ -52,7 +42,7 @@ def _shrink_singular_values(matrix: Floats, penalty: float) -> Floats:
 def penalty_path(residual: Floats) -> Floats:
     """Decreasing penalties from just below the one that leaves nothing, (PATH_LENGTH,)."""
     largest = float(np.linalg.norm(np.nan_to_num(residual), 2))
-    return max(largest, 1e-9) * np.geomspace(0.8, PATH_END, PATH_LENGTH)
+    return max(largest, 1e-9) * np.geomspace(PATH_START, PATH_END, PATH_LENGTH)
 
 
 @COMPLETERS.register("soft_impute")
@@ -69,33 +59,24 @@ class SoftImpute(Completer):
         hidden = choice_cells(table.observed, seed)
         if not hidden.any() or hidden.sum() == table.observed.sum():
             return SoftImpute(0.5)
-        part = table.hiding(hidden)
-        scale = Scale.fitted("logit", part.values)
-        modelled = scale.forward(part.values)
-        biases = fit_additive(modelled).cells()
-        path = penalty_path(modelled - biases)
-        errors, current = [], None
+        scale, additive, residual = without_biases(table.hiding(hidden))
+        path, errors, current = penalty_path(residual), [], None
         for penalty in path:
-            current = soft_impute(modelled - biases, float(penalty), current)
-            guess = scale.backward(biases + current)
+            current = soft_impute(residual, float(penalty), current)
+            guess = scale.backward(additive.cells() + current)
             errors.append(float(np.abs(guess[hidden] - table.values[hidden]).mean()))
             if len(errors) > 2 and errors[-1] > errors[-2] > errors[-3]:
                 break
-        return SoftImpute(float(path[int(np.argmin(errors))] / (path[0] / 0.8)))
+        return SoftImpute(float(path[int(np.argmin(errors))] / (path[0] / PATH_START)))
 
     def fit(self, table: ScoreTable, seed: int = 0) -> Completion:
-        """See `Completer.fit`."""
         share = self.tuned(table, seed).share
         assert share is not None
-        scale = Scale.fitted("logit", table.values)
-        modelled = scale.forward(table.values)
-        additive = fit_additive(modelled)
-        residual = modelled - additive.cells()
+        scale, additive, residual = without_biases(table)
         path = penalty_path(residual)
-        current: Floats | None = None
-        for penalty in [*path[path > 1.2 * share * path[0] / 0.8], share * path[0] / 0.8]:
+        last, current = share * path[0] / PATH_START, np.zeros_like(residual)
+        for penalty in [*path[path > 1.2 * last], last]:
             current = soft_impute(residual, float(penalty), current)
-        assert current is not None
         mean = scale.backward(additive.cells() + current)
         return Completion(mean, _spread(residual - current, additive.spread()) * scale.slope(mean))
 
@@ -107,5 +88,6 @@ def _spread(left: Floats, additive_spread: Floats) -> Floats:
     overall = float(squares.sum() / max(observed.sum(), 1)) + 1e-8
     rows = (squares.sum(axis=1) + 3 * overall) / (observed.sum(axis=1) + 3)
     columns = (squares.sum(axis=0) + 3 * overall) / (observed.sum(axis=0) + 3)
-    ratio = np.sqrt(1 + 4 / (1 + observed.sum(axis=1)))[:, None] * np.sqrt(1 + 4 / (1 + observed.sum(axis=0)))
+    few_in_row, few_in_column = (np.sqrt(1 + 4 / (1 + observed.sum(axis=axis))) for axis in (1, 0))
+    ratio = few_in_row[:, None] * few_in_column
     return np.minimum(np.sqrt(rows[:, None] * columns / overall) * ratio, 3 * additive_spread)

@@ -50,9 +50,8 @@ class ResidualMoments:
             totals[t] -= float((out.sum(1) ** 2).sum())
             counts[t] = max(n - len(rows), 1)
         variances = squares / counts[:, None]
-        return MomentsPart(
-            given, columns / counts[:, None, None], variances, _mean_correlation(variances, totals / counts)
-        )
+        correlation = _mean_correlation(variances, totals / counts)
+        return MomentsPart(given, columns / counts[:, None, None], variances, correlation)
 
 
 def _mean_correlation(variances: Floats, totals: Floats) -> Floats:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,10 +14,9 @@ from lib.errors import TooLittleDataError
 from lib.performance_prediction.completers.means import column_means
 from lib.performance_prediction.rows.files import relatives_by_name
 from lib.performance_prediction.rows.model import NewRowModel
-from lib.performance_prediction.rows.portfolio import greedy_portfolio
 from lib.performance_prediction.rows.prior import grouped_folds
-from lib.performance_prediction.rows.suggest import asked_path, best_portfolio_steps
-from lib.performance_prediction.table.circumstances import Circumstances, circumstances
+from lib.performance_prediction.rows.suggest import asked_path, best_portfolio_steps, greedy_portfolio
+from lib.performance_prediction.table.circumstances import circumstances
 from lib.performance_prediction.table.score_csv import features_beside, read_score_table
 from lib.performance_prediction.table.score_table import Floats, Ints, ScoreTable
 
@@ -49,9 +48,7 @@ class KnownCells:
 
 @dataclass(frozen=True)
 class EvaluatedColumns:
-    """Mean regret of the best column evaluated after `budget` evaluations: as suggested after each, and by two rivals that do not
-    look at what was found: one static greedy portfolio, and the columns best on average.
-    """
+    """Mean regret after `budget` evaluations: as suggested after each, and by RIVALS, that do not look at what was found."""
 
     budget: int
     suggested: float
@@ -61,10 +58,7 @@ class EvaluatedColumns:
 
 @dataclass(frozen=True)
 class RowEvaluation:
-    """All of it for one table; rows whose measured cells do not suffice for a figure are left out of that figure.
-
-    `portfolio_steps`: how many evaluations the suggestions followed the portfolio for, fold by fold.
-    """
+    """One table's figures, each over rows with cells enough; `portfolio_steps`: evaluations that followed the portfolio, by fold."""
 
     rows: int
     groups: int
@@ -78,14 +72,14 @@ class RowEvaluation:
 class RowEvaluationReport:
     """Everything `als.py evaluate-rows` found, table by table."""
 
-    circumstances: Circumstances
+    circumstances: dict[str, Any]
     protocol: str
     tables: dict[str, RowEvaluation]
 
 
 @dataclass(frozen=True)
 class _LeftOutRow:
-    """One row left out, the model that has not seen it or its relatives, and the rows it was learnt from."""
+    """One row left out, the model that has not seen it or its relatives, and the means of the columns it was learnt from."""
 
     row: int
     model: NewRowModel
@@ -128,44 +122,42 @@ def evaluate_rows(
 
     Raises TooLittleDataError when there are fewer than three groups of rows with a value.
     """
-    own = np.unique(list(groups) if groups is not None else range(len(table.rows)), return_inverse=True)[1]
+    names = list(groups) if groups is not None else range(len(table.rows))
+    own = np.unique(names, return_inverse=True)[1]
     some = table.observed.any(axis=1)
     if len(np.unique(own[some])) < 3:
         raise TooLittleDataError("rows can only be left out of a table with at least three groups of rows")
     cells: list[tuple[int, int, Floats]] = []
-    paths, steps = [], {}
+    paths, steps = [], []
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
-        for row in _left_out_rows(table, own, seed, on_fold):
-            cells.extend(_judged_cells(row, reveals, rng))
-            paths.append(_regret_paths(row))
-            steps[id(row.model)] = row.steps
+        folds = grouped_folds(own, _FOLDS, seed)
+        for number, fold in enumerate(folds, start=1):
+            left_out = _left_out_rows(table, own, fold, seed)
+            for row in left_out:
+                cells.extend(_judged_cells(row, reveals, rng))
+                paths.append(_regret_paths(row))
+            steps += [row.steps for row in left_out[:1]]
+            on_fold(number, len(folds))
     return RowEvaluation(
         rows=int(some.sum()),
         groups=len(np.unique(own[some])),
         seeds=seeds,
         known_cells=tuple(_summary(known, cells) for known in KNOWN if any(k == known for k, _, _ in cells)),
         suggestions=_summaries(np.array(paths)),
-        portfolio_steps=tuple(steps.values()),
+        portfolio_steps=tuple(steps),
     )
 
 
-def _left_out_rows(
-    table: ScoreTable, groups: Ints, seed: int, on_fold: Callable[[int, int], None]
-) -> Iterator[_LeftOutRow]:
-    folds = grouped_folds(groups, _FOLDS, seed)
-    models = []  # kept, so that each has an identity of its own
-    for number, fold in enumerate(folds, start=1):
-        kept = np.setdiff1d(np.arange(len(groups)), fold)
-        training = table.of_rows(kept)
-        models.append(NewRowModel.fit(training, [str(group) for group in groups[kept]], seed))
-        steps = best_portfolio_steps(models[-1], seed)
-        for row in fold:
-            if np.isfinite(table.values[row]).any():
-                line = table.of_rows([row]).row_features
-                averages = column_means(training.values)
-                yield _LeftOutRow(int(row), models[-1], steps, table.values[row], line, averages)
-        on_fold(number, len(folds))
+def _left_out_rows(table: ScoreTable, groups: Ints, fold: Ints, seed: int) -> list[_LeftOutRow]:
+    kept = np.setdiff1d(np.arange(len(groups)), fold)
+    training = table.of_rows(kept)
+    model = NewRowModel.fit(training, [str(group) for group in groups[kept]], seed)
+    steps, averages = best_portfolio_steps(model, seed), column_means(training.values)
+    return [
+        _LeftOutRow(row, model, steps, table.values[row], table.of_rows([row]).row_features, averages)
+        for row in fold[table.observed[fold].any(axis=1)].tolist()
+    ]
 
 
 def _judged_cells(
@@ -197,9 +189,8 @@ def _regret_paths(left_out: _LeftOutRow) -> Floats:
     truth, training = left_out.truth, left_out.model.training
     barred = np.flatnonzero(np.isnan(truth)).tolist()
     most = min(BUDGETS[-1], len(truth) - len(barred))
-    asked = asked_path(
-        lambda values: left_out.model.scenarios(values, left_out.features), truth, most, left_out.steps
-    )
+    scenarios = partial(left_out.model.scenarios, features=left_out.features)
+    asked = asked_path(scenarios, truth, most, left_out.steps)
     static = greedy_portfolio(training.scale.backward(training.filled), most, excluded=barred)
     average = np.argsort(-np.where(np.isfinite(truth), left_out.averages, -np.inf))[:most].tolist()
     regrets = np.full((1 + len(RIVALS), BUDGETS[-1]), np.nan)

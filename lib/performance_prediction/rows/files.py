@@ -76,8 +76,8 @@ def _cost(place: str, name: str, text: str) -> float:
     try:
         cost = float(text)
     except ValueError:
-        cost = float("nan")
-    if not 0 < cost < float("inf"):
+        cost = np.nan
+    if not 0 < cost < np.inf:
         raise MatrixError(
             f"{place}: column '{name}' costs '{text}'; expected a positive number, e.g. seconds"
         )

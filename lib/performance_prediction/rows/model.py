@@ -12,15 +12,9 @@ from lib.errors import MatrixError, TooLittleDataError
 from lib.performance_prediction.als.biased_als import BiasedAls
 from lib.performance_prediction.rows.covariance import Conditional, ResidualMoments, Shrinkage
 from lib.performance_prediction.rows.prior import RowPrior, fit_row_prior
-from lib.performance_prediction.rows.rehearsal import (
-    Outcome,
-    TrainingRows,
-    best_of,
-    mean_error,
-    rehearse_all,
-)
+from lib.performance_prediction.rows.rehearsal import Rehearsal, TrainingRows, mean_error, rehearse_all
 from lib.performance_prediction.rows.scenarios import Scenarios, Surprises
-from lib.performance_prediction.table.conformal import RowConformal, calibrate_rows
+from lib.performance_prediction.table.conformal import fair_quantile, multiplier_at
 from lib.performance_prediction.table.scales import SCALES, Scale
 from lib.performance_prediction.table.score_table import Completion, Floats, Ints, ScoreTable
 
@@ -58,7 +52,7 @@ class NewRowModel:
     moments: ResidualMoments
     shrinkage: Shrinkage
     tail_weight: float
-    conformal: RowConformal
+    multipliers: dict[int, float]
     surprises: Surprises
     blind: NewRowModel | None = None
 
@@ -71,9 +65,7 @@ class NewRowModel:
         measured, own, features = _usable_rows(table, groups)
         rows = _on_best_scale(measured, filled_holes(measured, seed), own, seed)
         blind = _fit(table.columns, rows, None, seed)
-        if features is None:
-            return blind
-        return replace(_fit(table.columns, rows, features, seed), blind=blind)
+        return blind if features is None else replace(_fit(table.columns, rows, features, seed), blind=blind)
 
     def predict(self, values: Floats, features: pd.DataFrame | None = None) -> RowPrediction:
         """The whole row from its measured `values` (n_columns,), NaN elsewhere, and its `features` (one line), with 90 % intervals.
@@ -84,16 +76,15 @@ class NewRowModel:
         if self._must_be_blind(features):
             return self.blind.predict(values)  # type: ignore[union-attr]
         scale, given = self.training.scale, np.isfinite(values)
-        row = self._conditional(values, features)
-        middle, spread = row.mean[0], (_row_scales(row, self.tail_weight)[:, None] * np.sqrt(row.variance))[0]
-        half = self.conformal.multiplier(int(given.sum())) * spread
+        shown, prior = np.flatnonzero(given), self.prior(features)
+        surprise = scale.forward(values[shown])[None] - prior[:, shown]
+        row = self.shrinkage.condition(self.moments.part(shown[None]), prior, surprise)
+        middle, spread = row.mean[0], _spreads(row, self.tail_weight)[0]
+        half = multiplier_at(self.multipliers, len(shown)) * spread
         around = (scale.backward(middle + spread) - scale.backward(middle - spread)) / 2
-        return RowPrediction(
-            mean=np.where(given, values, scale.backward(middle)),
-            low=np.where(given, values, scale.backward(middle - half)),
-            high=np.where(given, values, scale.backward(middle + half)),
-            spread=np.where(given, 0.0, around),
-        )
+        ends = (middle, middle - half, middle + half)
+        mean, low, high = (np.where(given, values, scale.backward(end)) for end in ends)
+        return RowPrediction(mean, low, high, np.where(given, 0.0, around))
 
     def scenarios(self, values: Floats, features: pd.DataFrame | None = None) -> Scenarios:
         """Plausible whole rows that agree with `values`; past rows whose features or measured cells are alike weigh more."""
@@ -124,19 +115,12 @@ class NewRowModel:
     def _must_be_blind(self, features: pd.DataFrame | None) -> bool:
         return self.blind is not None and (features is None or bool(features.isna().all(axis=None)))
 
-    def _conditional(self, values: Floats, features: pd.DataFrame | None) -> Conditional:
-        given = np.flatnonzero(np.isfinite(values))
-        prior = self.prior(features)
-        surprise = self.training.scale.forward(values[given])[None] - prior[:, given]
-        return self.shrinkage.condition(self.moments.part(given[None]), prior, surprise)
-
 
 def _usable_rows(table: ScoreTable, groups: Sequence[str] | None) -> tuple[Floats, Ints, pd.DataFrame | None]:
     if groups is not None and len(groups) != len(table.rows):
         raise MatrixError(f"{len(groups)} groups for {len(table.rows)} rows: expected one group a row")
-    own = np.unique(list(groups) if groups is not None else np.arange(len(table.rows)), return_inverse=True)[
-        1
-    ]
+    names = list(groups) if groups is not None else np.arange(len(table.rows))
+    own = np.unique(names, return_inverse=True)[1]
     some = table.observed.any(axis=1)
     if len(np.unique(own[some])) < 2:
         raise TooLittleDataError(
@@ -164,18 +148,17 @@ def _hole_variance(holes: Floats, filled: Completion, scale: Scale) -> Floats:
 
 def _on_best_scale(measured: Floats, filled: Completion, groups: Ints, seed: int) -> TrainingRows:
     """The rows on the scale on which rows without features are predicted best; features move the mean, hardly the shape."""
-    best: tuple[float, TrainingRows] | None = None
+
+    def error(rows: TrainingRows) -> float:
+        return mean_error(rehearse_all(rows, _CHOICE_SIZES, seed), Shrinkage(rows.own_variance, 0.1, 0.02))
+
+    tried = []
     for scale in SCALES:
         values = scale.forward(filled.mean)
         prior = fit_row_prior(values, groups, None, seed).out_of_fold
         variance = _hole_variance(np.isnan(measured), filled, scale)
-        rows = TrainingRows(measured, values, prior, groups, scale, variance)
-        rehearsals = rehearse_all(rows, _CHOICE_SIZES, seed)
-        error = mean_error(rehearsals, Shrinkage(rows.own_variance, 0.1, 0.02)) if rehearsals else 0.0
-        if best is None or error < best[0]:
-            best = error, rows
-    assert best is not None
-    return best[1]
+        tried.append(TrainingRows(measured, values, prior, groups, scale, variance))
+    return min(tried, key=error)
 
 
 def _fit(
@@ -184,49 +167,43 @@ def _fit(
     prior = fit_row_prior(rows.filled, rows.groups, features, seed)
     rows = replace(rows, prior=prior.out_of_fold)
     candidates = [Shrinkage(rows.own_variance, weight, noise) for weight in _WEIGHTS for noise in _NOISES]
-    shrinkage = best_of(rehearse_all(rows, _CHOICE_SIZES, seed), candidates)
-    outcomes = [rehearsal.outcome(shrinkage) for rehearsal in rehearse_all(rows, _CALIBRATION_SIZES, seed)]
-    tail_weight = _best_tail_weight(outcomes)
-    conformal = calibrate_rows(
-        {outcome.known: _scores(outcome, tail_weight) for outcome in outcomes},
-        {outcome.known: rows.groups[outcome.index].tolist() for outcome in outcomes},
-    )
-    return NewRowModel(
-        columns=columns,
-        training=rows,
-        prior=prior,
-        moments=ResidualMoments.of(rows.residuals),
-        shrinkage=shrinkage,
-        tail_weight=tail_weight,
-        conformal=conformal,
-        surprises=Surprises.of(rows, shrinkage),
-    )
+    rehearsals = rehearse_all(rows, _CHOICE_SIZES, seed)
+    shrinkage = min(candidates, key=lambda candidate: mean_error(rehearsals, candidate))
+    played = [(r, r.play(shrinkage)) for r in rehearse_all(rows, _CALIBRATION_SIZES, seed)]
+    tail_weight = _best_tail_weight(played)
+    multipliers = {
+        row.gain.shape[2]: fair_quantile(_scores(r, row, tail_weight), rows.groups[r.index].tolist())
+        for r, row in played
+    }
+    moments, surprises = ResidualMoments.of(rows.residuals), Surprises.of(rows, shrinkage)
+    return NewRowModel(columns, rows, prior, moments, shrinkage, tail_weight, multipliers, surprises)
 
 
-def _row_scales(row: Conditional, tail_weight: float) -> Floats:
-    """Spread of each row (t,) relative to the usual one: the posterior scale of a multivariate t of `tail_weight` degrees of freedom."""
-    return np.sqrt((tail_weight + row.distance) / (tail_weight + row.gain.shape[2]))
+def _spreads(row: Conditional, tail_weight: float) -> Floats:
+    """Spreads (t, n_columns), scaled by each row's surprise: a multivariate t's posterior of `tail_weight` degrees of freedom."""
+    scale = np.sqrt((tail_weight + row.distance) / (tail_weight + row.gain.shape[2]))
+    return scale[:, None] * np.sqrt(row.variance)
 
 
-def _spreads(outcome: Outcome, tail_weight: float) -> Floats:
-    return _row_scales(outcome.played, tail_weight)[:, None] * np.sqrt(outcome.played.variance)
+def _errors(rehearsal: Rehearsal, row: Conditional) -> Floats:
+    return rehearsal.rows.filled[rehearsal.index] - row.mean
 
 
-def _scores(outcome: Outcome, tail_weight: float) -> list[Floats]:
+def _scores(rehearsal: Rehearsal, row: Conditional, tail_weight: float) -> list[Floats]:
     """|error| in spreads of the hidden cells, one array a row."""
-    errors, spreads = np.abs(outcome.errors), _spreads(outcome, tail_weight)
-    return [errors[t, hidden] / spreads[t, hidden] for t, hidden in enumerate(outcome.hidden)]
+    errors, spreads = np.abs(_errors(rehearsal, row)), _spreads(row, tail_weight)
+    return [errors[t, hidden] / spreads[t, hidden] for t, hidden in enumerate(rehearsal.hidden)]
 
 
-def _best_tail_weight(outcomes: list[Outcome]) -> float:
+def _best_tail_weight(played: list[tuple[Rehearsal, Conditional]]) -> float:
     """Degrees of freedom under which hidden cells are most likely, given each row's own surprise at its shown ones."""
-    some = [outcome for outcome in outcomes if outcome.known]
+    some = [(rehearsal, row) for rehearsal, row in played if row.gain.shape[2]]
     if not some:
         return _TAIL_WEIGHTS[-1]
-    return max(_TAIL_WEIGHTS, key=lambda weight: float(np.mean([_log_likelihood(o, weight) for o in some])))
+    return max(_TAIL_WEIGHTS, key=lambda weight: float(np.mean([_log_likelihood(*p, weight) for p in some])))
 
 
-def _log_likelihood(outcome: Outcome, tail_weight: float) -> float:
+def _log_likelihood(rehearsal: Rehearsal, row: Conditional, tail_weight: float) -> float:
     """Mean log density of the hidden cells under their normal distribution, up to a constant."""
-    spreads, errors = _spreads(outcome, tail_weight)[outcome.hidden], outcome.errors[outcome.hidden]
+    spreads, errors = (a[rehearsal.hidden] for a in (_spreads(row, tail_weight), _errors(rehearsal, row)))
     return float(np.mean(-np.log(spreads) - 0.5 * (errors / spreads) ** 2))

@@ -13,8 +13,7 @@ from lib.performance_prediction.table.score_table import Floats, Ints
 if TYPE_CHECKING:
     import pandas as pd
 
-Regressor = Callable[[Floats], Floats]
-Fit = Callable[[Floats, Floats, int], Regressor]
+Encoder = Callable[["pd.DataFrame"], Floats]
 
 _MOST_COMPONENTS = 12
 _FOLDS = 10
@@ -22,9 +21,22 @@ _FEWEST_GROUPS = 5
 _TREES = 100
 _MOST_CATEGORIES = 20
 _RIDGE, _KERNEL_WIDTH = 0.3, 0.3  # of kernel ridge regression on ranks; picked on oboe_error
-_GROUPS_FOR_HALF_TRUST = (
-    40  # few groups leave nobody near; picked on clip_linear_probe (22 groups) and oboe_error (418)
-)
+# few groups leave nobody near; picked on clip_linear_probe (22 groups) and oboe_error (418)
+_GROUPS_FOR_HALF_TRUST = 40
+
+
+@dataclass(frozen=True)
+class Regressor:
+    """A fitted `model` of scikit-learn; `mean` (n_targets,) is added to what it says."""
+
+    model: Any
+    mean: Floats | float = 0.0
+
+    def __call__(self, new: Floats) -> Floats:
+        return self.mean + self.model.predict(new).reshape(len(new), -1)
+
+
+Fit = Callable[[Floats, Floats, int], Regressor]
 
 
 def grouped_folds(groups: Ints, count: int, seed: int) -> list[Ints]:
@@ -35,52 +47,43 @@ def grouped_folds(groups: Ints, count: int, seed: int) -> list[Ints]:
     return [fold for _, fold in splitter.split(groups, groups=groups)]
 
 
-@dataclass(frozen=True)
-class FeatureEncoder:
-    """Features as numbers without NaN: gaps filled with the median and flagged, categories one-hot, learnt from training rows alone."""
+def fit_encoder(features: pd.DataFrame) -> Encoder | None:
+    """Features → floats (n_rows, width) without NaN: gaps filled with the median and flagged, categories one-hot.
 
-    numbers: tuple[str, ...]
-    categories: tuple[str, ...]
-    columns: Any
+    Learnt from one line a training row; a feature that a later table lacks counts as a gap, an unknown category as none. Features
+    that never vary, and free text, are left out; None where nothing is left.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.preprocessing import OneHotEncoder
 
-    @classmethod
-    def fit(cls, features: pd.DataFrame) -> FeatureEncoder | None:
-        """From one line a training row. Features that never vary, and free text, are left out; None where nothing is left."""
-        from sklearn.compose import ColumnTransformer
-        from sklearn.impute import SimpleImputer
-        from sklearn.preprocessing import OneHotEncoder
+    numeric = [str(name) for name in features if _is_number(features[name])]
+    texts = [str(name) for name in features if str(name) not in numeric]
+    numbers = [name for name in numeric if features[name].nunique(dropna=False) > 1]
+    most = min(_MOST_CATEGORIES, max(2, len(features) // 2))
+    categories = [name for name in texts if 2 <= features[name].nunique() <= most]
+    if not numbers and not categories:
+        return None
+    columns = ColumnTransformer(
+        [
+            ("numbers", SimpleImputer(strategy="median", add_indicator=True), numbers),
+            ("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), categories),
+        ]
+    )
+    columns.fit(_typed(features, numbers, categories))
+    return lambda new: np.asarray(columns.transform(_typed(new, numbers, categories)), dtype=float)
 
-        numbers = tuple(str(name) for name in features if _is_number(features[name]))
-        texts = [str(name) for name in features if str(name) not in numbers]
-        numbers = tuple(name for name in numbers if features[name].nunique(dropna=False) > 1)
-        most = min(_MOST_CATEGORIES, max(2, len(features) // 2))
-        categories = tuple(name for name in texts if 2 <= features[name].nunique() <= most)
-        if not numbers and not categories:
-            return None
-        columns = ColumnTransformer(
-            [
-                ("numbers", SimpleImputer(strategy="median", add_indicator=True), list(numbers)),
-                ("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), list(categories)),
-            ]
-        )
-        encoder = cls(numbers, categories, columns)
-        columns.fit(encoder._typed(features))
-        return encoder
 
-    def encode(self, features: pd.DataFrame) -> Floats:
-        """Float array (n_rows, width); a feature the table lacks counts as a gap, an unknown category as none."""
-        return np.asarray(self.columns.transform(self._typed(features)), dtype=float)
+def _typed(features: pd.DataFrame, numbers: list[str], categories: list[str]) -> pd.DataFrame:
+    import pandas as pd
 
-    def _typed(self, features: pd.DataFrame) -> pd.DataFrame:
-        import pandas as pd
-
-        typed = features.reindex(columns=[*self.numbers, *self.categories])
-        for name in self.numbers:
-            numbers = pd.to_numeric(typed[name], errors="coerce").astype(float)
-            typed[name] = numbers.where(np.isfinite(numbers))
-        for name in self.categories:
-            typed[name] = typed[name].astype(object).map(str)
-        return typed
+    typed = features.reindex(columns=[*numbers, *categories])
+    for name in numbers:
+        values = pd.to_numeric(typed[name], errors="coerce").astype(float)
+        typed[name] = values.where(np.isfinite(values))
+    for name in categories:
+        typed[name] = typed[name].astype(object).map(str)
+    return typed
 
 
 def _is_number(column: pd.Series) -> bool:
@@ -90,13 +93,17 @@ def _is_number(column: pd.Series) -> bool:
     return bool(column.notna().any() and known.notna().sum() == column.notna().sum())
 
 
-def fit_forest(features: Floats, targets: Floats, seed: int) -> Regressor:
+def _forest(features: Floats, targets: Floats, seed: int, smallest_leaf: int = 2) -> Any:
     """Extremely randomised trees (Geurts et al. 2006), all targets at once."""
     from sklearn.ensemble import ExtraTreesRegressor
 
-    forest = ExtraTreesRegressor(_TREES, min_samples_leaf=2, max_features=0.5, random_state=seed)
-    forest.fit(features, targets)
-    return lambda new: forest.predict(new).reshape(len(new), -1)
+    trees = ExtraTreesRegressor(_TREES, min_samples_leaf=smallest_leaf, max_features=0.5, random_state=seed)
+    return trees.fit(features, targets)
+
+
+def fit_forest(features: Floats, targets: Floats, seed: int) -> Regressor:
+    """A forest's predictions, (n_rows, n_targets)."""
+    return Regressor(_forest(features, targets, seed))
 
 
 def fit_kernel_ridge(features: Floats, targets: Floats, seed: int) -> Regressor:
@@ -109,75 +116,54 @@ def fit_kernel_ridge(features: Floats, targets: Floats, seed: int) -> Regressor:
     gamma = 1 / (2 * _KERNEL_WIDTH**2 * features.shape[1])
     ranks = QuantileTransformer(n_quantiles=len(features), subsample=None)
     model = make_pipeline(ranks, KernelRidge(alpha=_RIDGE, kernel="rbf", gamma=gamma))
-    model.fit(features, targets - mean)
-    return lambda new: mean + model.predict(new)
+    return Regressor(model.fit(features, targets - mean), mean)
 
 
 FITS: tuple[Fit, ...] = (fit_forest, fit_kernel_ridge)
 
 
 @dataclass(frozen=True)
-class Neighbourhood:
-    """Which training rows a forest takes for neighbours of a new one: they fall into the same leaves (Breiman's proximity).
-
-    `leaves`: (n_rows, n_trees); `trust` in [0, 1]: how much of the probability the neighbours share, the rest is everybody's.
-    """
-
-    leaves: Ints
-    find: Callable[[Floats], Ints]
-    trust: float
-
-    @classmethod
-    def fit(cls, encoded: Floats, targets: Floats, trust: float, seed: int) -> Neighbourhood:
-        """A forest with larger leaves than one that predicts, so that every row has some neighbours."""
-        from sklearn.ensemble import ExtraTreesRegressor
-
-        forest = ExtraTreesRegressor(_TREES, min_samples_leaf=5, max_features=0.5, random_state=seed)
-        forest.fit(encoded, targets)
-        return cls(forest.apply(encoded), forest.apply, trust)
-
-    def weights(self, leaves: Ints) -> Floats:
-        """Probability (n_rows,) of each training row as a model of one that falls into `leaves` (n_trees,)."""
-        shared = (leaves == self.leaves).mean(1)
-        return (1 - self.trust) / len(shared) + self.trust * shared / shared.sum()
-
-
-@dataclass(frozen=True)
 class RowPrior:
-    """`out_of_fold`: (n_rows, n_columns), the prior mean of each training row as if its group had not been there."""
+    """`out_of_fold`: (n_rows, n_columns), the prior mean of each training row as if its group had not been there.
+
+    With features: `weights` (n_regressors, n_components) of the `regressors`, that predict coordinates along `components`; and which
+    rows are neighbours, because they fall into the same leaves of the `forest` (Breiman's proximity): `leaves` (n_rows, n_trees);
+    `trust` in [0, 1]: how much of the probability the neighbours share, the rest is everybody's.
+    """
 
     mean: Floats
     out_of_fold: Floats
-    components: Floats
-    weights: Floats
-    encoder: FeatureEncoder | None = None
+    encode: Encoder | None = None
     regressors: tuple[Regressor, ...] = ()
-    neighbourhood: Neighbourhood | None = None
+    components: Any = None
+    weights: Any = None
+    forest: Any = None
+    leaves: Ints | None = None
+    trust: float = 0.0
 
     def __call__(self, features: pd.DataFrame | None) -> Floats:
         """Prior mean (n_rows, n_columns) of new rows; without features the mean of the training rows, (1, n_columns)."""
-        if features is None or self.encoder is None:
+        if features is None or self.encode is None:
             return self.mean[None].repeat(1 if features is None else len(features), 0)
-        encoded = self.encoder.encode(features)
+        encoded = self.encode(features)
         predicted = np.array([regressor(encoded) for regressor in self.regressors])
         return self.mean + np.einsum("rnp,rp->np", predicted, self.weights) @ self.components
 
     def likely_rows(self, features: pd.DataFrame | None) -> Floats:
         """How probable each training row is as a model of the new one, (n_rows,), sum 1; all alike without features."""
-        if features is None or self.encoder is None or self.neighbourhood is None:
-            return self._all_alike()
-        return self.neighbourhood.weights(self.neighbourhood.find(self.encoder.encode(features))[0])
+        known = features is not None and self.encode is not None
+        return self._likely(self.forest.apply(self.encode(features))[0] if known else None)  # type: ignore[misc,arg-type]
 
     def likely_as(self, row: int) -> Floats:
         """The same for one of the training rows, itself among them."""
-        return (
-            self.neighbourhood.weights(self.neighbourhood.leaves[row])
-            if self.neighbourhood
-            else self._all_alike()
-        )
+        return self._likely(None if self.leaves is None else self.leaves[row])
 
-    def _all_alike(self) -> Floats:
-        return np.full(len(self.out_of_fold), 1 / len(self.out_of_fold))
+    def _likely(self, leaves: Ints | None) -> Floats:
+        n_rows = len(self.out_of_fold)
+        if leaves is None:
+            return np.full(n_rows, 1 / n_rows)
+        shared = (leaves == self.leaves).mean(1)
+        return (1 - self.trust) / n_rows + self.trust * shared / shared.sum()
 
 
 def fit_row_prior(values: Floats, groups: Ints, features: pd.DataFrame | None, seed: int) -> RowPrior:
@@ -187,10 +173,10 @@ def fit_row_prior(values: Floats, groups: Ints, features: pd.DataFrame | None, s
     over predictions for groups left out, so features that say nothing end as the plain mean.
     """
     n_groups = len(np.unique(groups))
-    encoder = FeatureEncoder.fit(features) if features is not None and n_groups >= _FEWEST_GROUPS else None
-    if encoder is None or features is None:
+    encode = fit_encoder(features) if features is not None and n_groups >= _FEWEST_GROUPS else None
+    if encode is None or features is None:
         return _without_features(values, groups)
-    mean, encoded = values.mean(0), encoder.encode(features)
+    mean, encoded = values.mean(0), encode(features)
     components = np.linalg.svd(values - mean, full_matrices=False)[2][:_MOST_COMPONENTS]
     targets = (values - mean) @ components.T
     folds = grouped_folds(groups, _FOLDS, seed)
@@ -201,15 +187,17 @@ def fit_row_prior(values: Floats, groups: Ints, features: pd.DataFrame | None, s
     deviations = _out_of_fold(encoded, targets, folds, seed) - centres
     weights = trust(deviations, targets - centres, n_groups)
     explained = min(1.0, float(weights[:, 0].sum()))
-    near = explained * n_groups / (n_groups + _GROUPS_FOR_HALF_TRUST)
+    forest = _forest(encoded, targets, seed, smallest_leaf=5)  # larger, so that every row has some neighbours
     return RowPrior(
-        mean,
-        rest + np.einsum("rnp,rp->np", deviations, weights) @ components,
-        components,
-        weights,
-        encoder,
-        tuple(fit(encoded, targets, seed) for fit in FITS),
-        Neighbourhood.fit(encoded, targets, near, seed),
+        mean=mean,
+        out_of_fold=rest + np.einsum("rnp,rp->np", deviations, weights) @ components,
+        encode=encode,
+        regressors=tuple(fit(encoded, targets, seed) for fit in FITS),
+        components=components,
+        weights=weights,
+        forest=forest,
+        leaves=forest.apply(encoded),
+        trust=explained * n_groups / (n_groups + _GROUPS_FOR_HALF_TRUST),
     )
 
 
@@ -218,7 +206,7 @@ def _without_features(values: Floats, groups: Ints) -> RowPrior:
     own = groups[:, None] == groups
     rest = np.where(own.all(1, keepdims=True), True, ~own).astype(float)
     others = rest @ values / rest.sum(1, keepdims=True)
-    return RowPrior(values.mean(0), others, np.zeros((0, values.shape[1])), np.zeros((0, 0)))
+    return RowPrior(values.mean(0), others)
 
 
 def _out_of_fold(encoded: Floats, targets: Floats, folds: list[Ints], seed: int) -> Floats:

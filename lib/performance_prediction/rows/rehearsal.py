@@ -62,28 +62,6 @@ class Rehearsal:
         errors = np.where(self.hidden, np.abs(predicted - self.rows.measured[self.index]), 0.0)
         return float((errors.sum(1) / self.hidden.sum(1)).mean())
 
-    def outcome(self, shrinkage: Shrinkage) -> Outcome:
-        """Signed errors on the model's scale beside what the model said of them."""
-        played = self.play(shrinkage)
-        return Outcome(
-            self.index,
-            self.part.given.shape[1],
-            self.hidden,
-            self.rows.filled[self.index] - played.mean,
-            played,
-        )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A rehearsal with `known` cells shown: `errors` (t, n_columns) on the model's scale, meaningful where `hidden`."""
-
-    index: Ints
-    known: int
-    hidden: Bools
-    errors: Floats
-    played: Conditional
-
 
 def rehearse(rows: TrainingRows, known: int, seed: int) -> Rehearsal | None:
     """`known` random measured cells shown of each training row (of some, where there are many), at least one cell left to judge.
@@ -111,12 +89,5 @@ def rehearse_all(rows: TrainingRows, sizes: tuple[int, ...], seed: int) -> list[
 
 
 def mean_error(rehearsals: list[Rehearsal], shrinkage: Shrinkage) -> float:
-    """Mean absolute error over the rehearsals, every number of shown cells weighing the same."""
-    return float(np.mean([rehearsal.absolute_error(shrinkage) for rehearsal in rehearsals]))
-
-
-def best_of(rehearsals: list[Rehearsal], candidates: list[Shrinkage]) -> Shrinkage:
-    """The candidate that errs least on rows left out; the first without anything to judge by."""
-    if not rehearsals:
-        return candidates[0]
-    return min(candidates, key=lambda candidate: mean_error(rehearsals, candidate))
+    """Mean absolute error over the rehearsals, every number of shown cells weighing the same; 0 without any."""
+    return float(np.mean([r.absolute_error(shrinkage) for r in rehearsals])) if rehearsals else 0.0

@@ -10,7 +10,6 @@ import numpy as np
 
 from lib.errors import MatrixError
 from lib.performance_prediction.rows.model import NewRowModel
-from lib.performance_prediction.rows.portfolio import greedy_portfolio
 from lib.performance_prediction.rows.scenarios import Scenarios
 from lib.performance_prediction.table.score_table import Floats
 
@@ -79,9 +78,8 @@ def suggest(
         numbers = (told.mean[j], told.low[j], told.high[j], scenarios.weights @ in_hand, spent[j])
         suggestions.append(Suggestion(model.columns[j], j, *map(float, numbers)))
     after = suggestions[-1].expected_best if suggestions else incumbent or 0.0
-    return SuggestedColumns(
-        tuple(suggestions), incumbent, max(best - (incumbent or 0.0), 0.0), max(best - after, 0.0)
-    )
+    regrets = (max(best - found, 0.0) for found in (incumbent or 0.0, after))
+    return SuggestedColumns(tuple(suggestions), incumbent, *regrets)
 
 
 def choose_columns(
@@ -113,15 +111,9 @@ def choose_columns(
         return chosen + choose_columns(scenarios, expected, count - ahead, costs, barred | set(chosen))
     if gained is None:
         return greedy_portfolio(scenarios.cautious(), count, scenarios.weights, None, costs, barred)
-    in_hand = np.full(len(scenarios.values), values[measured].max())
-    return greedy_portfolio(
-        np.vstack([scenarios.values, past]),
-        count,
-        np.concatenate([scenarios.weights, scenarios.weights]),
-        np.concatenate([in_hand, gained]),
-        costs,
-        barred,
-    )
+    in_hand = np.concatenate([np.full(len(scenarios.values), values[measured].max()), gained])
+    rows, weights = np.vstack([scenarios.values, past]), np.tile(scenarios.weights, 2)
+    return greedy_portfolio(rows, count, weights, in_hand, costs, barred)
 
 
 def best_portfolio_steps(model: NewRowModel, seed: int = 0) -> int:
@@ -156,6 +148,40 @@ def asked_path(
         path += choose_columns(scenarios(values), values, ahead, None, barred, portfolio_steps)
         values[path] = truth[path]
     return path
+
+
+def greedy_portfolio(
+    scores: Floats,
+    count: int,
+    weights: Floats | None = None,
+    incumbent: float | Floats | None = None,
+    costs: Floats | None = None,
+    excluded: Collection[int] = (),
+) -> list[int]:
+    """Columns in the order in which they add most to the weighted mean of the best score chosen so far, per unit of cost.
+
+    `scores`: (n_rows, n_columns) without NaN, the rows being past rows or scenarios of one row, `weights` (n_rows,) their
+    probabilities. `incumbent`: the best score already in hand, of all rows or of each (n_rows,). `costs`: (n_columns,) > 0. At most `count`
+    columns, never an `excluded` one. Greedy is within 1 - 1/e of the best set (Nemhauser, Wolsey & Fisher 1978). Columns that can
+    add nothing any more follow by their mean score per cost.
+    """
+    n, m = scores.shape
+    weights = np.full(n, 1 / n) if weights is None else weights / weights.sum()
+    costs = np.ones(m) if costs is None else costs
+    means = weights @ scores
+    best = np.broadcast_to(-np.inf if incumbent is None else incumbent, (n,))
+    left = np.ones(m, dtype=bool)
+    left[list(excluded)] = False
+    chosen: list[int] = []
+    for _ in range(min(count, int(left.sum()))):
+        gains = means if np.isinf(best[0]) else weights @ np.maximum(scores - best[:, None], 0.0)
+        if not (gains[left] > 0).any():
+            gains = means
+        pick = int(np.argmax(np.where(left, gains / costs, -np.inf)))
+        chosen.append(pick)
+        left[pick] = False
+        best = np.maximum(best, scores[:, pick])
+    return chosen
 
 
 def _checked_costs(model: NewRowModel, costs: Floats | None) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,27 +17,16 @@ from lib.files import write_atomically, writing
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "implicit")
 
 
-@dataclass(frozen=True)
-class Circumstances:
-    """Date, commit and machine; the commit ends in "+" where the working tree differed from it."""
-
-    date: str
-    commit: str
-    processor: str
-    python: str
-    libraries: dict[str, str]
-
-
-def circumstances() -> Circumstances:
-    """Those of this moment."""
+def circumstances() -> dict[str, Any]:
+    """Date, commit and machine of this moment; the commit ends in "+" where the working tree differs from it."""
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", "lib/performance_prediction")
-    return Circumstances(
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=(_git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if changed else ""),
-        processor=_processor(),
-        python=platform.python_version(),
-        libraries={name: version(name) for name in LIBRARIES},
-    )
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": (_git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if changed else ""),
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
 
 
 def write_json(path: Path, report: Any) -> None:
@@ -47,14 +36,11 @@ def write_json(path: Path, report: Any) -> None:
 
 
 def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(PROJECT_ROOT), *arguments]
     try:
-        command = ["git", *arguments]
-        done = subprocess.run(
-            command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True, timeout=10
-        )
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.strip()
 
 
 def _processor() -> str:

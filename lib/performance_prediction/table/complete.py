@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import lib.performance_prediction.completers  # noqa: F401  (registers the completers)
+from lib.files import refuse_output
 from lib.performance_prediction.table.conformal import CellConformal, calibrate_cells
 from lib.performance_prediction.table.hold_out import OnFold, hold_out_predictions
-from lib.performance_prediction.table.score_csv import read_score_table, refuse_unwritable, write_completed
+from lib.performance_prediction.table.score_csv import read_score_table, write_completed
 from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 
 DEFAULT_COMPLETER = "bayesian_mf"
@@ -26,8 +26,7 @@ FEWEST_CELLS = 3  # below it nothing can be held out, and row + column bias is a
 class CompletedTable:
     """A completed table. `mean`, `low`, `high`: (n_rows, n_columns), a measured cell's are its own value.
 
-    `completer`: what stood behind it; `held_out`: what was said of measured cells while they were hidden, NaN for other cells;
-    `seconds`: the time it took.
+    `held_out`: what was said of measured cells while they were hidden, NaN for other cells.
     """
 
     table: ScoreTable
@@ -40,10 +39,16 @@ class CompletedTable:
     seconds: float
 
     @property
-    def held_out_error(self) -> float:
-        """Mean absolute error on measured cells that were hidden; NaN when none could be."""
+    def held_out_error(self) -> float | None:
+        """Mean absolute error on measured cells that were hidden; None when none could be."""
         told = np.isfinite(self.held_out)
-        return float(np.abs(self.held_out - self.table.values)[told].mean()) if told.any() else math.nan
+        return float(np.abs(self.held_out - self.table.values)[told].mean()) if told.any() else None
+
+    @property
+    def mean_width(self) -> float | None:
+        """Mean width of the intervals of completed cells; None where every cell is measured."""
+        missing = ~self.table.observed
+        return float(np.mean((self.high - self.low)[missing])) if missing.any() else None
 
 
 def complete(
@@ -81,26 +86,6 @@ def complete(
     return CompletedTable(table, filled, low, high, mean, name, calibration, seconds)
 
 
-@dataclass(frozen=True)
-class CompletionSummary:
-    """What `als.py complete` did. `held_out_error`: mean absolute error on measured cells hidden from the model; None if none."""
-
-    matrix: str
-    out: str
-    rows: int
-    columns: int
-    measured: int
-    completed: int
-    completer: str
-    seed: int
-    held_out_error: float | None
-    calibration_cells: int
-    nominal_coverage: float
-    mean_interval_width: float | None
-    warnings: tuple[str, ...]
-    seconds: float
-
-
 def complete_file(
     matrix: Path,
     out: Path,
@@ -108,13 +93,13 @@ def complete_file(
     completer: str = DEFAULT_COMPLETER,
     seed: int = 0,
     tell: Callable[[str], None] = lambda sentence: None,
-) -> CompletionSummary:
-    """Reads, completes and writes; raises what these raise (CvAutomlError with the place). `features`: of rows and of columns.
+) -> tuple[CompletedTable, tuple[str, ...]]:
+    """Reads, completes and writes; the result and the warnings. Raises what these raise (CvAutomlError with the place).
 
-    `tell` hears warnings and progress as they come.
+    `features`: of rows and of columns. `tell` hears warnings and progress as they come.
     """
     COMPLETERS[completer]
-    refuse_unwritable(out)
+    refuse_output(out, ".csv", (matrix, *features))
     read = read_score_table(matrix, *features)
     for warning in read.warnings:
         tell(f"warning: {warning}")
@@ -122,20 +107,4 @@ def complete_file(
         read.table, completer, seed, lambda fold, of: tell(f"checking on hidden cells: {fold} of {of}")
     )
     write_completed(out, done.table, done.mean, done.low, done.high)
-    missing = ~done.table.observed
-    return CompletionSummary(
-        matrix=str(matrix),
-        out=str(out),
-        rows=len(done.table.rows),
-        columns=len(done.table.columns),
-        measured=int((~missing).sum()),
-        completed=int(missing.sum()),
-        completer=done.completer,
-        seed=seed,
-        held_out_error=None if math.isnan(done.held_out_error) else done.held_out_error,
-        calibration_cells=done.calibration.cells,
-        nominal_coverage=done.calibration.level,
-        mean_interval_width=float(np.mean((done.high - done.low)[missing])) if missing.any() else None,
-        warnings=read.warnings,
-        seconds=round(done.seconds, 2),
-    )
+    return done, read.warnings

@@ -62,10 +62,9 @@ def group_weights(groups: Sequence[Any], rows: Sequence[Any] | None = None) -> F
     >>> group_weights([0, 0, 0, 1], rows=[0, 0, 1, 2])
     array([0.125, 0.125, 0.25 , 0.5  ])
     """
-    own_group = _numbered(groups)
-    own_row = own_group if rows is None else _numbered(rows)
-    first = np.unique(own_row, return_index=True)[1]
-    rows_of_group = np.bincount(own_group[first])
+    own_group = np.unique(np.asarray(groups), return_inverse=True)[1]
+    own_row = own_group if rows is None else np.unique(np.asarray(rows), return_inverse=True)[1]
+    rows_of_group = np.bincount(own_group[np.unique(own_row, return_index=True)[1]])
     return 1 / (len(rows_of_group) * rows_of_group[own_group] * np.bincount(own_row)[own_row])
 
 
@@ -76,11 +75,6 @@ def grouped_quantile(errors: npt.ArrayLike, groups: Sequence[Any], coverage: flo
     5.0
     """
     return conformal_quantile(errors, coverage, group_weights(groups)) if len(groups) else float("inf")
-
-
-def _numbered(names: Sequence[Any]) -> npt.NDArray[np.int64]:
-    numbers: dict[Any, int] = {}
-    return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -107,24 +101,11 @@ def calibrate_cells(values: Floats, mean: Floats, spread: Floats, level: float =
     return CellConformal(conformal_quantile(ratios, level), int(used.sum()), level)
 
 
-@dataclass(frozen=True)
-class RowConformal:
-    """Interval half-width in spreads for each number of known cells k: `multipliers` by k, in between interpolated in log(1 + k)."""
-
-    multipliers: Mapping[int, float]
-
-    def multiplier(self, known: int) -> float:
-        """Half-width of the interval, in the model's own spreads, for a row with `known` measured cells."""
-        sizes = sorted(self.multipliers)
-        half_widths = [self.multipliers[size] for size in sizes]
-        return float(np.interp(np.log1p(known), np.log1p(np.array(sizes)), half_widths))
-
-
-def calibrate_rows(
-    scores: Mapping[int, Sequence[Floats]], groups: Mapping[int, Sequence[int]]
-) -> RowConformal:
-    """One half-width for each number of known cells: `scores[k]` and `groups[k]` as `fair_quantile` wants them."""
-    return RowConformal({k: fair_quantile(scores[k], groups[k]) for k in scores if len(scores[k])})
+def multiplier_at(multipliers: Mapping[int, float], known: int) -> float:
+    """Half-width of intervals, in spreads, of a row with `known` cells: interpolated in log(1 + k) between those of `multipliers`."""
+    sizes = sorted(multipliers)
+    half_widths = [multipliers[size] for size in sizes]
+    return float(np.interp(np.log1p(known), np.log1p(np.array(sizes)), half_widths))
 
 
 def row_quantile(scores: Sequence[Floats], groups: Sequence[int], coverage: float = COVERAGE) -> float:
@@ -132,16 +113,11 @@ def row_quantile(scores: Sequence[Floats], groups: Sequence[int], coverage: floa
 
     `scores`: one array of cell scores (|error| / spread) a calibration row; groups weigh alike, within them rows, within these cells.
     """
-    kept = [
-        (row, group, place) for place, (row, group) in enumerate(zip(scores, groups, strict=True)) if len(row)
-    ]
-    if not kept:
+    rows = np.repeat(np.arange(len(scores)), [len(row) for row in scores])
+    if not len(rows):
         return float("inf")
-    sizes = [len(row) for row, _, _ in kept]
-    own_groups, own_rows = (np.repeat([entry[i] for entry in kept], sizes).tolist() for i in (1, 2))
-    return conformal_quantile(
-        np.concatenate([row for row, _, _ in kept]), coverage, group_weights(own_groups, own_rows)
-    )
+    weights = group_weights(np.asarray(groups)[rows], rows)  # type: ignore[arg-type]
+    return conformal_quantile(np.concatenate(scores), coverage, weights)
 
 
 def worst_decile_coverage(scores: Sequence[Floats], half_width: float) -> float:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lib.errors import MatrixError
-from lib.performance_prediction.table.circumstances import Circumstances, circumstances
+from lib.performance_prediction.table.circumstances import circumstances
 from lib.performance_prediction.table.complete import CompletedTable, complete
 from lib.performance_prediction.table.hold_out import random_cells
 from lib.performance_prediction.table.score_csv import features_beside, read_score_table
@@ -40,41 +42,12 @@ class CellScores:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Mean and standard deviation over seeds; None where the measure is undefined."""
-
-    mean: float | None
-    deviation: float | None
-
-    @classmethod
-    def of(cls, values: Sequence[float | None]) -> Spread:
-        """That of the values which are there."""
-        known = [value for value in values if value is not None]
-        return cls(float(np.mean(known)), float(np.std(known))) if known else cls(None, None)
-
-
-@dataclass(frozen=True)
-class SummaryLine:
-    """One completer on one table with one share hidden, over seeds."""
-
-    table: str
-    completer: str
-    fraction: float
-    seeds: int
-    mae: Spread
-    spearman: Spread
-    coverage: Spread
-    width: Spread
-    seconds: Spread
-
-
-@dataclass(frozen=True)
 class EvaluationReport:
-    """Everything `als.py evaluate` found: a line a completer, and the scores behind it."""
+    """Everything `als.py evaluate` found: the lines of `summarise`, and the scores behind them."""
 
-    circumstances: Circumstances
+    circumstances: dict[str, Any]
     protocol: str
-    summary: tuple[SummaryLine, ...]
+    summary: list[dict[str, Any]]
     scores: tuple[CellScores, ...]
 
 
@@ -131,7 +104,7 @@ def evaluate_files(
             tell(f"warning: {warning}")
         scores += score_completers(matrix.stem, read.table, plan, on_scores)
     protocol = "cells hidden uniformly at random; each completer sees the others only; errors on hidden cells"
-    return EvaluationReport(origin, protocol, tuple(summarise(scores)), tuple(scores))
+    return EvaluationReport(origin, protocol, summarise(scores), tuple(scores))
 
 
 def score_completers(
@@ -139,15 +112,14 @@ def score_completers(
 ) -> list[CellScores]:
     """Scores of each completer, fraction and seed of `plan`; `on_scores` hears each as it comes."""
     results = []
-    for fraction in plan.fractions:
-        for seed in range(plan.seeds):
-            count = round(fraction * int(table.observed.sum()))
-            hidden = random_cells(table.observed, count, SEED_OFFSET + seed)
-            for completer in plan.completers:
-                done = complete(table.hiding(hidden), completer, seed)
-                measures = measured_on(done, table.values, hidden)
-                results.append(CellScores(name, completer, fraction, seed, **measures))  # type: ignore[arg-type]
-                on_scores(results[-1])
+    for fraction, seed in product(plan.fractions, range(plan.seeds)):
+        count = round(fraction * int(table.observed.sum()))
+        hidden = random_cells(table.observed, count, SEED_OFFSET + seed)
+        for completer in plan.completers:
+            done = complete(table.hiding(hidden), completer, seed)
+            measures = measured_on(done, table.values, hidden)
+            results.append(CellScores(name, completer, fraction, seed, **measures))  # type: ignore[arg-type]
+            on_scores(results[-1])
     return results
 
 
@@ -178,13 +150,23 @@ def mean_row_spearman(truth: Floats, told: Floats, cells: Bools) -> float | None
     return float(np.mean(correlations)) if correlations else None
 
 
-def summarise(results: Sequence[CellScores]) -> list[SummaryLine]:
-    """Mean and standard deviation over seeds, in the order in which combinations first appear."""
+def summarise(results: Sequence[CellScores]) -> list[dict[str, Any]]:
+    """A line for each table, completer and fraction, in the order in which they first appear: their names, `seeds`, and of each of
+    MEASURES `mean` and `deviation` (standard, over seeds; None where the measure is undefined)."""
     groups: dict[tuple[str, str, float], list[CellScores]] = {}
     for scores in results:
         groups.setdefault((scores.table, scores.completer, scores.fraction), []).append(scores)
-    lines = []
-    for (table, completer, fraction), group in groups.items():
-        spreads = (Spread.of([getattr(scores, measure) for scores in group]) for measure in MEASURES)
-        lines.append(SummaryLine(table, completer, fraction, len(group), *spreads))
-    return lines
+    return [
+        {
+            **dict(zip(("table", "completer", "fraction"), place, strict=True)),
+            "seeds": len(group),
+            **{measure: _spread([getattr(scores, measure) for scores in group]) for measure in MEASURES},
+        }
+        for place, group in groups.items()
+    ]
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
+    known = [value for value in values if value is not None]
+    statistics: dict[str, Callable[[Any], Any]] = {"mean": np.mean, "deviation": np.std}
+    return {name: float(of(known)) if known else None for name, of in statistics.items()}

@@ -6,13 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from lib.performance_prediction.table.score_table import (
-    Bools,
-    Completer,
-    Completion,
-    Floats,
-    ScoreTable,
-)
+from lib.performance_prediction.table.score_table import Bools, Completer, Floats, Ints, ScoreTable
 
 CHOICE_SHARE = 0.2  # of the measured cells, hidden at a time to choose a hyper-parameter
 CHOICE_CELLS = 200  # hidden one after the other before a choice is made
@@ -25,8 +19,13 @@ OnFold = Callable[[int, int], None]
 
 def random_cells(observed: Bools, count: int, seed: int) -> Bools:
     """Bool (n_rows, n_columns): `count` of the observed cells, uniformly at random."""
+    return _mask(observed, np.random.default_rng(seed).permutation(np.flatnonzero(observed))[:count])
+
+
+def _mask(observed: Bools, cells: Ints) -> Bools:
+    """Bool of the shape of `observed`: True at these places of its flat form."""
     chosen = np.zeros(observed.size, dtype=bool)
-    chosen[np.random.default_rng(seed).permutation(np.flatnonzero(observed))[:count]] = True
+    chosen[cells] = True
     return chosen.reshape(observed.shape)
 
 
@@ -40,9 +39,8 @@ def plan_folds(observed: Bools, seed: int) -> list[Bools]:
         return []
     count = len(cells) if len(cells) <= LEAVE_ONE_OUT_UP_TO else FOLDS
     used = min(count, max(1, -(-ENOUGH_CELLS * count // len(cells))))
-    folds = np.full(observed.size, -1)
-    folds[np.random.default_rng(seed).permutation(cells)] = np.arange(len(cells)) % count
-    return [(folds == fold).reshape(observed.shape) for fold in range(used)]
+    shuffled = np.random.default_rng(seed).permutation(cells)
+    return [_mask(observed, shuffled[fold::count]) for fold in range(used)]
 
 
 def hold_out_predictions(
@@ -50,9 +48,9 @@ def hold_out_predictions(
 ) -> tuple[Floats, Floats]:
     """Mean and spread of measured cells from fits that did not see them, over the folds of `plan_folds`; NaN for other cells."""
     masks = plan_folds(table.observed, seed)
-    mean, spread = np.full(table.values.shape, np.nan), np.full(table.values.shape, np.nan)
+    mean, spread = np.full((2, *table.values.shape), np.nan)
     for fold, hidden in enumerate(masks, start=1):
-        told: Completion = completer.fit(table.hiding(hidden), seed + fold)
+        told = completer.fit(table.hiding(hidden), seed + fold)
         mean[hidden], spread[hidden] = told.mean[hidden], told.spread[hidden]
         if on_fold:
             on_fold(fold, len(masks))
@@ -78,12 +76,10 @@ def choice_folds(observed: Bools, seed: int) -> list[Bools]:
     """Masks of cells to hide to choose a hyper-parameter: fifths of the measured ones (4,000 at most), up to 200 cells together."""
     cells = np.random.default_rng(seed).permutation(np.flatnonzero(observed))
     size = min(round(CHOICE_SHARE * len(cells)), ENOUGH_CELLS)
-    masks: list[Bools] = []
-    while size and sum(map(np.sum, masks)) < CHOICE_CELLS and (len(masks) + 1) * size <= len(cells):
-        hidden = np.zeros(observed.size, dtype=bool)
-        hidden[cells[len(masks) * size : (len(masks) + 1) * size]] = True
-        masks.append(hidden.reshape(observed.shape))
-    return masks
+    if size == 0:
+        return []
+    count = min(len(cells) // size, -(-CHOICE_CELLS // size))
+    return [_mask(observed, cells[k * size : (k + 1) * size]) for k in range(count)]
 
 
 def choice_cells(observed: Bools, seed: int) -> Bools:

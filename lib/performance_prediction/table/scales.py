@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ class Scale:
 
     >>> LOGIT.forward(np.array([0.0, 0.5, 1.0])).round(4)
     array([-3.8918,  0.    ,  3.8918])
-    >>> ARCSINE.forward(np.array([0.25])) * 6 / np.pi
+    >>> Scale("arcsine").forward(np.array([0.25])) * 6 / np.pi
     array([1.])
     >>> LOGIT.backward(np.array([-50.0, 0.0, 3.8918])).round(4)
     array([0. , 0.5, 1. ])
@@ -43,18 +43,16 @@ class Scale:
         Scale(name='identity', centre=0.30000000000000004, unit=0.1)
         """
         raw = cls(name).forward(values[np.isfinite(values)])
-        if raw.size == 0:
-            return cls(name)
-        unit = float(raw.std())
-        return cls(name, float(raw.mean()), unit if unit > _SMALLEST_UNIT else 1.0)
+        unit = float(raw.std()) if raw.size else 0.0
+        return cls(name, float(raw.mean()) if raw.size else 0.0, unit if unit > _SMALLEST_UNIT else 1.0)
 
     def forward(self, scores: Floats) -> Floats:
         """Scores → modelled values."""
-        return (_SHAPES[self.name].forward(np.clip(scores, 0.0, 1.0)) - self.centre) / self.unit
+        return (_SHAPES[self.name][0](np.clip(scores, 0.0, 1.0)) - self.centre) / self.unit
 
     def backward(self, modelled: Floats) -> Floats:
         """Modelled values → scores in [0, 1]."""
-        return np.clip(_SHAPES[self.name].backward(self.centre + self.unit * modelled), 0.0, 1.0)
+        return np.clip(_SHAPES[self.name][1](self.centre + self.unit * modelled), 0.0, 1.0)
 
     def slope(self, scores: Floats) -> Floats:
         """d score / d modelled value at `scores`: turns a small standard deviation into one of scores.
@@ -62,39 +60,26 @@ class Scale:
         >>> Scale("logit").slope(np.array([0.5])).round(4)
         array([0.2604])
         """
-        return self.unit * _SHAPES[self.name].slope(scores)
-
-
-class _Shape(NamedTuple):
-    forward: Callable[[Floats], Floats]
-    backward: Callable[[Floats], Floats]
-    slope: Callable[[Floats], Floats]
+        return self.unit * _SHAPES[self.name][2](scores)
 
 
 def _inner(scores: Floats) -> Floats:
     return MARGIN + (1 - 2 * MARGIN) * scores
 
 
-def _logit(scores: Floats) -> Floats:
-    return np.log(_inner(scores) / (1 - _inner(scores)))
-
-
-def _logistic(values: Floats) -> Floats:
-    return (1 / (1 + np.exp(-np.clip(values, -50.0, 50.0))) - MARGIN) / (1 - 2 * MARGIN)
-
-
-def _logistic_slope(scores: Floats) -> Floats:
-    return _inner(scores) * (1 - _inner(scores)) / (1 - 2 * MARGIN)
-
-
-_SHAPES: dict[ScaleName, _Shape] = {
-    "identity": _Shape(lambda scores: scores, lambda values: values, np.ones_like),
-    "arcsine": _Shape(
+# of each scale: scores → values, values → scores, slope at scores
+_SHAPES: dict[ScaleName, tuple[Callable[[Floats], Floats], ...]] = {
+    "identity": (lambda scores: scores, lambda values: values, np.ones_like),
+    "arcsine": (
         lambda scores: np.arcsin(np.sqrt(scores)),
         lambda values: np.sin(np.clip(values, 0.0, np.pi / 2)) ** 2,
         lambda scores: 2 * np.sqrt(scores * (1 - scores)),
     ),
-    "logit": _Shape(_logit, _logistic, _logistic_slope),
+    "logit": (
+        lambda scores: np.log(_inner(scores) / (1 - _inner(scores))),
+        lambda values: (1 / (1 + np.exp(-np.clip(values, -50.0, 50.0))) - MARGIN) / (1 - 2 * MARGIN),
+        lambda scores: _inner(scores) * (1 - _inner(scores)) / (1 - 2 * MARGIN),
+    ),
 }
-IDENTITY, ARCSINE, LOGIT = Scale("identity"), Scale("arcsine"), Scale("logit")
-SCALES = (ARCSINE, LOGIT, IDENTITY)
+LOGIT = Scale("logit")
+SCALES = (Scale("arcsine"), LOGIT, Scale("identity"))

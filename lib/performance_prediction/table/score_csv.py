@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from lib.files import CsvLine, csv_text, read_csv, write_atomically, writing
 from lib.performance_prediction.table.score_table import Floats, ScoreTable
 
 MISSING = {"", "na", "nan", "n/a", "null", "none", "-", "?"}
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
 LISTED = 3  # names spelled out in a message before "and n more"
 
 
@@ -61,26 +62,13 @@ def write_completed(path: Path, table: ScoreTable, mean: Floats, low: Floats, hi
     Measured cells keep their value to the last digit, with low = high = value. The file appears whole or not at all.
     """
     lines: list[Sequence[str]] = [("row", "column", "status", "value", "low", "high")]
-    for i, row in enumerate(table.rows):
-        for j, column in enumerate(table.columns):
-            if np.isfinite(table.values[i, j]):
-                exact = repr(float(table.values[i, j]))
-                lines.append((row, column, "measured", exact, exact, exact))
-            else:
-                numbers = (f"{value:.6f}" for value in (mean[i, j], low[i, j], high[i, j]))
-                lines.append((row, column, "completed", *numbers))
+    for (i, j), value in np.ndenumerate(table.values):
+        if np.isfinite(value):
+            told = ["measured", *[repr(float(value))] * 3]
+        else:
+            told = ["completed", *(f"{number[i, j]:.6f}" for number in (mean, low, high))]
+        lines.append((table.rows[i], table.columns[j], *told))
     writing(path, lambda: write_atomically(path, csv_text(lines)))
-
-
-def refuse_unwritable(path: Path) -> None:
-    """Raises MatrixError now rather than after the work when `path` cannot become a file."""
-    if path.is_dir():
-        raise MatrixError(f"cannot write {path}: it is a folder; name a file with --out")
-    standing = next(parent for parent in path.absolute().parents if parent.exists())
-    if not standing.is_dir() or not os.access(standing, os.W_OK):
-        raise MatrixError(
-            f"cannot write {path}: {standing} is no folder that can be written to; choose another with --out"
-        )
 
 
 def _refuse_repeats(path: Path, kind: str, names: Sequence[str]) -> None:
@@ -89,25 +77,23 @@ def _refuse_repeats(path: Path, kind: str, names: Sequence[str]) -> None:
         raise MatrixError(
             f"{path}: {kind} {_listed(repeated)} appears more than once; give every {kind} a name of its own"
         )
-    if any(not name.strip() for name in names):
-        place = [name.strip() == "" for name in names].index(True) + 1
+    if not all(name.strip() for name in names):
+        place = next(i for i, name in enumerate(names, start=1) if not name.strip())
         raise MatrixError(f"{path}: {kind} {place} has no name; give every {kind} a name")
 
 
 def _score(path: Path, line: CsvLine, column: str, text: str) -> float:
-    if text.strip().lower() in MISSING:
+    if _is_missing(text):
         return float("nan")
-    try:
-        value = float(text)
-    except ValueError:
+    place = f"{path}, line {line.number}: row '{line.cells[0]}', column '{column}' holds"
+    if not NUMBER.fullmatch(text.strip()):
         raise MatrixError(
-            f"{path}, line {line.number}: row '{line.cells[0]}', column '{column}' holds '{text}', which is no number; "
-            "write a score between 0 and 1, or leave the cell empty"
-        ) from None
+            f"{place} '{text}', which is no number; write a score between 0 and 1, or leave the cell empty"
+        )
+    value = float(text)
     if not 0.0 <= value <= 1.0:
         raise MatrixError(
-            f"{path}, line {line.number}: row '{line.cells[0]}', column '{column}' holds {text}, outside [0, 1]; "
-            "scale the scores (percent: divide by 100) or empty the cell"
+            f"{place} {text}, outside [0, 1]; scale the scores (percent: divide by 100) or empty the cell"
         )
     return value
 
@@ -119,11 +105,9 @@ def _features(path: Path | None, names: Sequence[str], kind: str) -> tuple[pd.Da
     file = read_csv(path, MatrixError)
     told = [line.cells[0] for line in file.lines]
     _refuse_repeats(path, kind, told)
-    frame = pd.DataFrame(
-        [line.cells[1:] for line in file.lines], index=told, columns=_distinct(file.header[1:])
-    )
-    known = set(told)
-    absent = [name for name in names if name not in known]
+    cells = [[None if _is_missing(text) else text for text in line.cells[1:]] for line in file.lines]
+    frame = pd.DataFrame(cells, told, _distinct(file.header[1:]), dtype=object).reindex(list(names))
+    absent = [name for name in names if name not in set(told)]
     if len(absent) == len(names):
         raise MatrixError(
             f"{path}: no {kind} of the matrix is described there; its first column must hold names such as '{names[0]}'"
@@ -134,7 +118,7 @@ def _features(path: Path | None, names: Sequence[str], kind: str) -> tuple[pd.Da
     strangers = [name for name in told if name not in set(names)]
     if strangers:
         warnings.append(f"{path}: {kind} {_listed(strangers)} not in the matrix; left out")
-    return _typed(frame.reindex(list(names))), warnings
+    return frame.apply(_typed), warnings
 
 
 def _distinct(header: Sequence[str]) -> list[str]:
@@ -146,24 +130,16 @@ def _distinct(header: Sequence[str]) -> list[str]:
     return names
 
 
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Missing spellings become NaN, columns of numbers become floats."""
-    typed = {}
-    for name in frame:
-        cells = [
-            None if isinstance(text, float) or text.strip().lower() in MISSING else text
-            for text in frame[name]
-        ]
-        numbers = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce")
-        given = sum(cell is not None for cell in cells)
-        typed[name] = (
-            numbers.astype(float)
-            if given and numbers.notna().sum() == given
-            else pd.Series(cells, dtype=object)
-        )
-    result = pd.DataFrame(typed)
-    result.index = frame.index
-    return result
+def _typed(column: pd.Series) -> pd.Series:
+    """A column of numbers as floats, another as it is with None for gaps."""
+    texts = column.astype(object).where(column.notna(), None)
+    numbers = pd.to_numeric(texts, errors="coerce")
+    all_numbers = texts.notna().any() and bool((numbers.notna() == texts.notna()).all())
+    return numbers.astype(float) if all_numbers else texts
+
+
+def _is_missing(text: str) -> bool:
+    return text.strip().lower() in MISSING
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -27,9 +27,9 @@ class Head(ABC):
     uses_gradient: bool = True
     needs_features: bool = True
 
-    @abstractmethod
     def parameters(self, embedding_width: int, n_classes: int) -> int:
-        """Trainable parameters of the head alone; 0 for heads without any."""
+        """Trainable parameters of the head alone; 0 for heads without any: the leaves of trees are not counted."""
+        return 0
 
     @abstractmethod
     def train(self, job: TrainingJob) -> TrainingResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,9 @@ from lib.clock import Clock
 from lib.config import Settings
 from lib.errors import CvAutomlError
 from lib.records.schema import Option
-from lib.zoo.choosing import Stage, tuned_result
 from lib.zoo.heads.base import HEADS, Head
-from lib.zoo.jobs import TrainingJob, TrainingResult
+from lib.zoo.jobs import Stage, TrainingJob, TrainingResult, features_of, tuned_result
 from lib.zoo.metrics import Judge, labels_of
-from lib.zoo.standardisation import features_of
 
 if TYPE_CHECKING:
     from catboost import CatBoostClassifier
@@ -33,10 +32,6 @@ class CatboostHead(Head):
     feature_share = 0.05
     borders = 16
 
-    def parameters(self, embedding_width: int, n_classes: int) -> int:
-        """None by gradient; the leaves of trees are not counted."""
-        return 0
-
     def options(self, settings: Settings) -> dict[str, Option]:
         """The form of the trees."""
         return {"depth": self.depth, "feature_share": self.feature_share, "borders": self.borders}
@@ -48,36 +43,31 @@ class CatboostHead(Head):
     def train(self, job: TrainingJob) -> TrainingResult:
         """Fits the trees once and reads each number of trees, and each epoch of it, from the first of them."""
         import torch
-        from catboost import CatBoostClassifier
 
-        training = Clock(torch.get_num_threads())
-        with training:
-            model = _fitted(job, CatBoostClassifier)
+        with Clock(torch.get_num_threads()) as training:
+            model = _fitted(job, torch.get_num_threads())
         counts = [min(int(count), model.tree_count_) for count in job.recipe.grid["iterations"]]
-        return tuned_result(
-            job,
-            _stages(job, model, counts),
-            lambda index: partial(_probabilities, model, len(job.data_set.classes), counts[index]),
-            training.seconds,
-        )
+        index, result = tuned_result(job, _stages(job, model, counts))
+        predict = partial(_probabilities, model, len(job.data_set.classes), counts[index])
+        return replace(result, predict=predict, training_s=training.seconds)
 
 
-def _fitted(job: TrainingJob, classifier: type[CatBoostClassifier]) -> CatBoostClassifier:
-    import torch
+def _fitted(job: TrainingJob, threads: int) -> CatBoostClassifier:
+    from catboost import CatBoostClassifier
 
     train = job.data_set.indices("train")
     labels = labels_of(job.data_set)[train]
     if len(np.unique(labels)) < 2:
         raise CvAutomlError("boosted trees need at least two classes in the train part, found one")
     options = job.recipe.options
-    model = classifier(
+    model = CatBoostClassifier(
         iterations=max(int(count) for count in job.recipe.grid["iterations"]),
         depth=int(options["depth"]),
         rsm=float(options["feature_share"]),
         border_count=int(options["borders"]),
         loss_function="MultiClass",
         random_seed=job.seed,
-        thread_count=torch.get_num_threads(),
+        thread_count=threads,
         allow_writing_files=False,
         verbose=False,
     )

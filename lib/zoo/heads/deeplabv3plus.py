@@ -23,7 +23,7 @@ class DeepLabV3PlusHead(Head):
         """Parameters for maps as wide as the embedding: near the truth, which the run's record holds."""
         import torch
 
-        from lib.zoo.segmentation.decoders import DeepLabV3Plus
+        from lib.zoo.segmentation.pyramid import DeepLabV3Plus
 
         with torch.device("meta"):
             decoder = DeepLabV3Plus((embedding_width, embedding_width), n_classes)
@@ -47,6 +47,6 @@ class DeepLabV3PlusHead(Head):
     def train(self, job: TrainingJob) -> TrainingResult:
         """Trains the decoder (and the backbone where the recipe says finetune) on images and masks."""
         from lib.zoo.segmentation import train_decoder
-        from lib.zoo.segmentation.decoders import DeepLabV3Plus
+        from lib.zoo.segmentation.pyramid import DeepLabV3Plus
 
         return train_decoder(job, DeepLabV3Plus)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -11,14 +11,20 @@ import numpy.typing as npt
 from lib.clock import Clock
 from lib.config import Settings
 from lib.records.schema import Option
-from lib.zoo.choosing import Stage, grid_points, tuned_result
 from lib.zoo.heads.base import HEADS, Head
-from lib.zoo.jobs import TrainingJob, TrainingResult
+from lib.zoo.jobs import (
+    Floats,
+    Stage,
+    Standardisation,
+    TrainingJob,
+    TrainingResult,
+    features_of,
+    grid_points,
+    tuned_result,
+)
 from lib.zoo.metrics import Judge, labels_of
-from lib.zoo.standardisation import Floats, Standardisation, features_of
 
 TEMPERATURES = (0.07, 1.0)
-ROWS_AT_ONCE = 1024
 
 
 @HEADS.register("knn")
@@ -28,28 +34,20 @@ class KnnHead(Head):
     name = "knn"
     uses_gradient = False
 
-    def parameters(self, embedding_width: int, n_classes: int) -> int:
-        """None that are trained."""
-        return 0
-
     def grid(self, settings: Settings) -> dict[str, tuple[Option, ...]]:
         """How many neighbours vote, and how much more a near one weighs; warm and many, they answer the majority."""
         return {"neighbours": settings.classification.knn_neighbours, "temperature": TEMPERATURES}
 
     def train(self, job: TrainingJob) -> TrainingResult:
         """Keeps the train part's directions and lets them vote on every file of the other parts."""
-        training = Clock()
-        with training:
+        with Clock() as training:
             neighbours = Neighbours.of(job)
             points = [(int(p["neighbours"]), float(p["temperature"])) for p in grid_points(job.recipe.grid)]
             asked = features_of(job)[Judge.of(job.data_set).rows]
             stage = Stage(neighbours.votes_of(asked, points))
-        return tuned_result(
-            job,
-            [stage] * job.recipe.epochs,
-            lambda index: partial(neighbours.vote, point=points[index]),
-            training.seconds,
-        )
+        index, result = tuned_result(job, [stage] * job.recipe.epochs)
+        predict = partial(neighbours.vote, point=points[index])
+        return replace(result, predict=predict, training_s=training.seconds)
 
 
 Point = tuple[int, float]
@@ -78,10 +76,6 @@ class Neighbours:
 
     def votes_of(self, features: Floats, points: list[Point]) -> Floats:
         """The votes of each number of neighbours and temperature: (n_points, n, n_classes)."""
-        blocks = [features[i : i + ROWS_AT_ONCE] for i in range(0, len(features), ROWS_AT_ONCE)]
-        return np.concatenate([self._votes_of_block(block, points) for block in blocks], axis=1)
-
-    def _votes_of_block(self, features: Floats, points: list[Point]) -> Floats:
         most = max(count for count, _ in points)
         similarity = _unit(self.scale(features)) @ self.directions.T
         nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :most]

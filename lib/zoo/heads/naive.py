@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lib.records.schema import Task
-from lib.zoo.choosing import Stage, tuned_result
 from lib.zoo.heads.base import HEADS, Head
-from lib.zoo.jobs import TrainingJob, TrainingResult
+from lib.zoo.jobs import Stage, TrainingJob, TrainingResult, tuned_result
 from lib.zoo.metrics import Judge, labels_of
 
 
@@ -20,10 +19,6 @@ class NaiveHead(Head):
     uses_gradient = False
     needs_features = False
 
-    def parameters(self, embedding_width: int, n_classes: int) -> int:
-        """None that are trained."""
-        return 0
-
     def train(self, job: TrainingJob) -> TrainingResult:
         """Counts the classes of the train part; for masks the empty mask is scored."""
         if job.data_set.task == "segmentation":
@@ -33,4 +28,4 @@ class NaiveHead(Head):
         labels = labels_of(job.data_set)[job.data_set.indices("train")]
         shares = np.bincount(labels, minlength=len(job.data_set.classes)) / max(len(labels), 1)
         stage = Stage(np.tile(shares, (1, len(Judge.of(job.data_set).rows), 1)))
-        return tuned_result(job, [stage] * job.recipe.epochs)
+        return tuned_result(job, [stage] * job.recipe.epochs)[1]

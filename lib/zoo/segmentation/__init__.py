@@ -1,6 +1,5 @@
 """Segmentation: a pyramid of features from any network, decoders on top, training, and the empty mask as trivial rival."""
 
-from lib.zoo.segmentation.naive import naive_result
-from lib.zoo.segmentation.training import train_decoder
+from lib.zoo.segmentation.training import naive_result, train_decoder
 
 __all__ = ["naive_result", "train_decoder"]

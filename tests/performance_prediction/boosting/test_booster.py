@@ -8,22 +8,26 @@ import numpy as np
 import pytest
 
 from lib.errors import TooLittleDataError
-from lib.performance_prediction.boosting.ablation import ablate
 from lib.performance_prediction.boosting.booster import (
     BoosterSetting,
     CatBoostPredictor,
     ProbedCatBoostPredictor,
+    ablate,
     fit_booster,
 )
 from lib.performance_prediction.boosting.cells import Pair
 from lib.performance_prediction.boosting.contract import PROBE_PAIRS, Known
 from lib.performance_prediction.boosting.evidence import gather_evidence
-from lib.performance_prediction.boosting.explain import explain_model, explain_set
-from lib.performance_prediction.boosting.features import FEATURE_GROUPS, Row, feature_frame, pair_facts
+from lib.performance_prediction.boosting.explain import describe, explain_model, explain_set
+from lib.performance_prediction.boosting.features import (
+    FEATURE_GROUPS,
+    Row,
+    feature_frame,
+    pair_facts,
+    run_table,
+)
 from lib.performance_prediction.boosting.files import load_booster, save_booster
 from lib.performance_prediction.boosting.rivals import expected
-from lib.performance_prediction.boosting.run_table import run_table
-from lib.performance_prediction.boosting.wording import describe
 from lib.reporting.boosting import draw_explanation
 from tests.performance_prediction.synthetic_zoo import (
     BACKBONES,

@@ -10,7 +10,6 @@ import pytest
 from scipy.stats import spearmanr
 
 from lib.errors import TooLittleDataError
-from lib.performance_prediction.boosting.bootstrap import bootstrap, difference, simplest_of_best
 from lib.performance_prediction.boosting.cells import Pair
 from lib.performance_prediction.boosting.contract import (
     PROBE_PAIRS,
@@ -20,8 +19,7 @@ from lib.performance_prediction.boosting.contract import (
     SetPredictor,
 )
 from lib.performance_prediction.boosting.evidence import Evidence, gather_evidence
-from lib.performance_prediction.boosting.intervals import FamilyResiduals
-from lib.performance_prediction.boosting.judgement import judge, load_judgement, save_judgement
+from lib.performance_prediction.boosting.judgement import Judgement, judge
 from lib.performance_prediction.boosting.leave_set_out import (
     LeftOutSet,
     leave_families_out,
@@ -30,10 +28,14 @@ from lib.performance_prediction.boosting.leave_set_out import (
 )
 from lib.performance_prediction.boosting.scores import (
     ANSWER,
+    FamilyResiduals,
+    bootstrap,
+    difference,
     floor_by_family,
     mae_by_family,
     regret_by_family,
     score_line,
+    simplest_of_best,
     with_answer,
 )
 from lib.records import DataSetFacts
@@ -53,7 +55,7 @@ class Spy(SetPredictor, FittedSetPredictor):
         self.told: list[set[Pair]] = []
 
     def fit(self, evidence: Evidence, seed: int = 0) -> FittedSetPredictor:
-        self.seen.append({*evidence.data_sets, *evidence.facts, *evidence.chance})
+        self.seen.append({*evidence.data_sets, *evidence.facts})
         return self
 
     def predict(self, facts: DataSetFacts, pairs: Sequence[Pair], known: KnownCells) -> Floats:
@@ -230,9 +232,9 @@ def test_too_few_families_give_the_whole_range_instead_of_a_promise() -> None:
 
 def test_a_saved_judgement_is_used_only_for_the_evidence_it_was_made_from(tmp_path: Path) -> None:
     judgement = judge(EVIDENCE, quick=True, regimes=("unseen",))
-    assert load_judgement(tmp_path, EVIDENCE) is None
-    path = save_judgement(judgement, EVIDENCE, tmp_path)
-    assert load_judgement(tmp_path, EVIDENCE) == judgement
+    assert Judgement.load(tmp_path, EVIDENCE) is None
+    path = judgement.save(tmp_path, EVIDENCE)
+    assert Judgement.load(tmp_path, EVIDENCE) == judgement
     brighter = FACTS["set0"].model_copy(update={"meta_features": {"brightness_mean": 0.0}})
     more = [*RUNS, finished_run(data_set_info("set9"), "resnet18", "linear", 0.5)]
     for stale in (
@@ -240,9 +242,9 @@ def test_a_saved_judgement_is_used_only_for_the_evidence_it_was_made_from(tmp_pa
         gather_evidence(RUNS, facts={**FACTS, "set0": brighter}),
         gather_evidence(RUNS, facts=FACTS, related=[["set0", "set1"]]),
     ):
-        assert load_judgement(tmp_path, stale) is None
+        assert Judgement.load(tmp_path, stale) is None
     path.write_text("{torn")
-    assert load_judgement(tmp_path, EVIDENCE) is None
+    assert Judgement.load(tmp_path, EVIDENCE) is None
 
 
 def test_judged_residuals_are_those_of_the_cells_that_were_not_told() -> None:

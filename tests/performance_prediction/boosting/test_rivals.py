@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
 
 import lib.performance_prediction.boosting.booster
 import lib.performance_prediction.boosting.pair_gaussian
-import lib.performance_prediction.boosting.rivals
-import lib.performance_prediction.boosting.row_model  # noqa: F401
+import lib.performance_prediction.boosting.rivals  # noqa: F401
 from lib.performance_prediction.boosting.contract import (
     PROBE_PAIRS,
     SET_PREDICTORS,
@@ -19,6 +20,8 @@ from lib.performance_prediction.boosting.contract import (
     unlift,
 )
 from lib.performance_prediction.boosting.evidence import Pair, gather_evidence
+from lib.performance_prediction.boosting.row_model import RowModel
+from lib.performance_prediction.boosting.saved_row import SavedRowModel
 from lib.performance_prediction.boosting.similarity import feature_space
 from tests.performance_prediction.synthetic_zoo import data_set_info, facts_of, finished_run, zoo_runs
 
@@ -42,6 +45,25 @@ def test_answers_for_a_pair_never_run_and_a_data_set_without_any_feature(name: s
     bare = NEW.model_copy(update={"meta_features": {}})
     fitted = SET_PREDICTORS[name]().fit(EVIDENCE)
     assert np.isfinite(fitted.predict(bare, [Pair("never", "run"), EVIDENCE.pairs[0]], {})).all()
+
+
+@pytest.mark.parametrize("families", [5, 2])
+def test_a_saved_row_model_says_what_the_fitted_one_does_of_images_nothing_is_measured_on(
+    families: int, tmp_path: Path
+) -> None:
+    """Beside its features, a gap in every third, and with nothing known of the images; two families are too few for features."""
+    left_out = set(sorted(set(EVIDENCE.families.values()))[families:])
+    evidence = EVIDENCE.without(left_out)
+    fitted = RowModel().fit(evidence)
+    SavedRowModel.of(fitted, evidence).save(tmp_path, evidence)
+    saved = SavedRowModel.load(tmp_path, evidence)
+    assert saved is not None
+    assert bool(saved.arrays) == (families == 5)
+    for meta_features in (NEW.meta_features, dict(list(NEW.meta_features.items())[::3]), {}):
+        new = NEW.model_copy(update={"meta_features": meta_features})
+        said = (one.predict(new, [*EVIDENCE.pairs, Pair("never", "run")], {}) for one in (saved, fitted))
+        np.testing.assert_allclose(*said, atol=1e-12)
+    assert SavedRowModel.load(tmp_path, evidence.without({"set0"})) is None
 
 
 def test_shift_only_moves_every_pair_by_the_mean_distance_of_the_known_ones() -> None:

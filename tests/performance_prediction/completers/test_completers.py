@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 
 from lib.performance_prediction.completers.additive import fit_additive
-from lib.performance_prediction.completers.gibbs import (
-    Draw,
-    GibbsSettings,
-    _draw_normals,
-    _Side,
-    _wishart,
-    sample,
-)
+from lib.performance_prediction.completers.gibbs import _draw_normals, _Side, _wishart, sample
 from lib.performance_prediction.completers.knn import squared_distances
 from lib.performance_prediction.completers.soft_impute import soft_impute
 from lib.performance_prediction.table.scales import Scale
@@ -84,9 +77,8 @@ def test_gibbs_finds_the_posterior_mean_of_a_conjugate_case() -> None:
 
 def test_gibbs_conditional_of_a_row_is_the_weighted_ridge_solution() -> None:
     rng = np.random.default_rng(1)
-    settings = GibbsSettings(rank=1)
     copies = 20_000
-    side = _Side.start(copies, settings, np.zeros((copies, 0)), rng)
+    side = _Side(1, np.zeros((copies, 0)), rng)
     side.precision, side.mean = np.diag([2.0, 5.0]), np.array([0.3, -0.2])
     other = np.array([[1.0, 0.1], [-0.5, 0.2], [2.0, 0.0]])
     known, weights = np.array([0.7, 0.0, 1.1]), np.array([4.0, 0.0, 9.0])
@@ -111,8 +103,7 @@ def test_gibbs_learns_which_row_is_noisy() -> None:
     scale = Scale.fitted("logit", table.values)
     values = scale.forward(table.values)
     values[3] += np.random.default_rng(0).standard_normal(40)
-    draws: list[Draw] = []
-    sample(values, np.zeros((20, 0)), np.zeros((40, 0)), GibbsSettings(4, 40, 40), 0, draws.append)
+    draws = list(sample(values, np.zeros((20, 0)), np.zeros((40, 0)), 4, 40, 40, 0))
     noise = np.mean([draw.noise_variance().mean(axis=1) for draw in draws], axis=0)
     assert len(draws) == 40
     assert noise.argmax() == 3

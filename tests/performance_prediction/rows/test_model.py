@@ -8,6 +8,7 @@ import pytest
 
 from lib.errors import MatrixError, TooLittleDataError
 from lib.performance_prediction.rows.model import NewRowModel
+from lib.performance_prediction.table.conformal import multiplier_at
 from lib.performance_prediction.table.score_table import ScoreTable
 from tests.performance_prediction.planted_rows import as_table, planted_scores, revealed
 
@@ -75,10 +76,10 @@ def test_relatives_do_not_vouch_for_each_other() -> None:
     scores, _ = planted_scores(20, 10, seed=5)
     doubled = np.repeat(scores, 2, axis=0)
     sizes = {
-        kind: NewRowModel.fit(as_table(doubled), groups).conformal.multiplier(1)
+        kind: multiplier_at(NewRowModel.fit(as_table(doubled), groups).multipliers, 1)
         for kind, groups in (("related", [str(i // 2) for i in range(40)]), ("strangers", None))
     }
-    spreads = {"related": NewRowModel.fit(as_table(scores)).conformal.multiplier(1)}
+    spreads = {"related": multiplier_at(NewRowModel.fit(as_table(scores)).multipliers, 1)}
     assert sizes["related"] == pytest.approx(spreads["related"], rel=0.35)
     assert sizes["strangers"] < sizes["related"]
 

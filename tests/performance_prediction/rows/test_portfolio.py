@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from lib.performance_prediction.rows.portfolio import greedy_portfolio
+from lib.performance_prediction.rows.suggest import greedy_portfolio
 
 
 @pytest.mark.parametrize("seed", range(8))

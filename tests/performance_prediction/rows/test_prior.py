@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from lib.performance_prediction.rows.prior import FeatureEncoder, fit_row_prior, grouped_folds, trust
+from lib.performance_prediction.rows.prior import fit_encoder, fit_row_prior, grouped_folds, trust
 
 RNG = np.random.default_rng(0)
 
@@ -35,10 +35,10 @@ def test_encoder_fills_gaps_flags_them_and_splits_categories() -> None:
     features = pd.DataFrame(
         {"n": [1.0, np.nan, 3.0], "kind": ["a", "b", "a"], "same": [2, 2, 2], "text": ["x y", "z", "w"]}
     )
-    encoder = FeatureEncoder.fit(features)
-    assert encoder is not None
-    assert encoder.encode(features).tolist() == [[1, 0, 1, 0], [2, 1, 0, 1], [3, 0, 1, 0]]
-    unknown = encoder.encode(pd.DataFrame({"kind": ["c"]}))
+    encode = fit_encoder(features)
+    assert encode is not None
+    assert encode(features).tolist() == [[1, 0, 1, 0], [2, 1, 0, 1], [3, 0, 1, 0]]
+    unknown = encode(pd.DataFrame({"kind": ["c"]}))
     assert unknown.tolist() == [[2, 1, 0, 0]]
 
 
@@ -58,4 +58,4 @@ def test_what_explains_less_than_chance_is_not_trusted() -> None:
 
 
 def test_features_without_a_telling_column_have_no_encoder() -> None:
-    assert FeatureEncoder.fit(pd.DataFrame({"same": [1, 1, 1], "text": ["a b", "c", "d"]})) is None
+    assert fit_encoder(pd.DataFrame({"same": [1, 1, 1], "text": ["a b", "c", "d"]})) is None

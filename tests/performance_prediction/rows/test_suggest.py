@@ -6,13 +6,13 @@ import pytest
 
 from lib.errors import MatrixError
 from lib.performance_prediction.rows.model import NewRowModel
-from lib.performance_prediction.rows.portfolio import greedy_portfolio
 from lib.performance_prediction.rows.scenarios import Scenarios
 from lib.performance_prediction.rows.suggest import (
     STEPS,
     asked_path,
     best_portfolio_steps,
     choose_columns,
+    greedy_portfolio,
     suggest,
 )
 from tests.performance_prediction.planted_rows import as_table, planted_scores, revealed

@@ -9,12 +9,12 @@ from lib.performance_prediction.rows.model import NewRowModel
 from lib.performance_prediction.table.complete import complete
 from lib.performance_prediction.table.conformal import (
     CellConformal,
-    RowConformal,
     calibrate_cells,
     conformal_quantile,
     fair_quantile,
     group_weights,
     grouped_quantile,
+    multiplier_at,
     row_quantile,
     worst_decile_coverage,
 )
@@ -116,9 +116,9 @@ def test_row_quantile_weighs_groups_not_cells() -> None:
 
 
 def test_multipliers_between_known_sizes_are_interpolated() -> None:
-    rows = RowConformal({0: 1.0, 3: 3.0})
-    assert rows.multiplier(0) == 1.0 and rows.multiplier(3) == 3.0 == rows.multiplier(50)
-    assert 1.0 < rows.multiplier(1) < 3.0
+    known = {0: 1.0, 3: 3.0}
+    assert [multiplier_at(known, k) for k in (0, 3, 50)] == [1.0, 3.0, 3.0]
+    assert 1.0 < multiplier_at(known, 1) < 3.0
 
 
 def test_intervals_widen_only_where_some_rows_are_covered_badly() -> None:

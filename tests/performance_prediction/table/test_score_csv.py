@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lib.errors import CvAutomlError, MatrixError
-from lib.performance_prediction.table.score_csv import read_score_table, refuse_unwritable, write_completed
+from lib.performance_prediction.table.score_csv import read_score_table, write_completed
 from tests.performance_prediction.score_tables import table_of
 
 
@@ -110,12 +110,3 @@ def test_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CvAutomlError, match="--out"):
         write_completed(tmp_path / "file" / "out.csv", table_of(np.ones((1, 1))), *[np.ones((1, 1))] * 3)
-
-
-def test_folder_in_place_of_a_file_is_refused_before_the_work(tmp_path: Path) -> None:
-    with pytest.raises(MatrixError, match="it is a folder"):
-        refuse_unwritable(tmp_path)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(MatrixError, match="no folder that can be written to"):
-        refuse_unwritable(tmp_path / "file" / "out.csv")
-    refuse_unwritable(tmp_path / "new" / "out.csv")
