@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from lib.datasets import DataSet, load_data_set
 from lib.errors import WeightsError
 from lib.features.embeddings import embeddings_of
 from lib.files import write_atomically
+from lib.performance_prediction.table.circumstances import commit
 from lib.zoo.backbones import open_backbone
 from lib.zoo.inference_form import inference_form
 from lib.zoo.network import NetworkBackbone
@@ -83,7 +83,7 @@ def main(dataset: Path, backbones: str, images: int, rounds: int, results: Path,
     now = datetime.now(UTC)
     report = SpeedReport(
         date=now.isoformat(timespec="seconds"),
-        commit=_commit(),
+        commit=commit(),
         machine=f"{platform.machine()}, {_processor()}",
         threads=torch.get_num_threads(),
         torch=torch.__version__,
@@ -166,12 +166,6 @@ def _cached_speed(backbone: NetworkBackbone, data_set: DataSet, settings: Settin
         kept = embeddings_of(data_set, backbone, here)
         assert kept.from_cache
         return len(data_set) / (time.perf_counter() - start)
-
-
-def _commit() -> str:
-    asked = ["git", "-C", str(PROJECT_ROOT), "rev-parse", "--short", "HEAD"]
-    answer = subprocess.run(asked, capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or "unknown"
 
 
 def _processor() -> str:

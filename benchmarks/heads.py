@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from lib.config import PROJECT_ROOT, Settings
 from lib.datasets import DataSet, load_data_set
 from lib.features.embeddings import embeddings_of
 from lib.files import write_atomically
+from lib.performance_prediction.table.circumstances import commit
 from lib.zoo.backbones import Backbone, open_backbone
 from lib.zoo.heads import HEADS, TrainingJob
 from lib.zoo.pairing import heads_for
@@ -65,7 +65,7 @@ def main(dataset: Path, backbone: str, rounds: int, results: Path, settings: Set
     now = datetime.now(UTC)
     report = {
         "date": now.isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": commit(),
         "machine": f"{platform.machine()}, one core",
         "torch": torch.__version__,
         "data_set": jobs[ONE].data_set.name,
@@ -97,11 +97,6 @@ def _in_turns(variants: dict[str, Callable[[], object]], rounds: int) -> dict[st
             run()
             taken[name].append(time.process_time() - start)
     return {name: statistics.median(values[1:]) for name, values in taken.items()}
-
-
-def _commit() -> str:
-    asked = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(asked, capture_output=True, text=True, cwd=PROJECT_ROOT, check=False).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from PIL import Image
 from lib.command_line import run_command, settings_options
 from lib.config import PROJECT_ROOT, Settings
 from lib.files import write_atomically
+from lib.performance_prediction.table.circumstances import commit
 from lib.records import RecordStore, RunRecord
 
 RESULTS = PROJECT_ROOT / "benchmarks" / "results" / "scaling.json"
@@ -44,14 +45,11 @@ def main() -> None:
 def keep(part: str, values: dict[str, Any]) -> None:
     """Adds a part to the results, with the machine, its load and the commit."""
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=PROJECT_ROOT
-    )
     where = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "load": round(os.getloadavg()[0], 1),
-        "commit": commit.stdout.strip(),
+        "commit": commit(),
     }
     results[part] = {**where, **values}
     write_atomically(RESULTS, json.dumps(results, indent=1) + "\n")

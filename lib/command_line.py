@@ -22,6 +22,8 @@ from lib.records.schema import METRICS
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from lib.records import BrokenRecord
+
 EXIT_BAD_INPUT = 2
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
@@ -201,6 +203,11 @@ def _plain(value: Any) -> Any:
     if (isinstance(value, float) and value != value) or value in (float("inf"), float("-inf")):
         return None
     return str(value) if isinstance(value, Path) else value
+
+
+def tell_skipped(entry: BrokenRecord) -> None:
+    """One line on standard error about a file among the records that is none."""
+    click.echo(f"note: skipped {entry.path}: {entry.reason}", err=True)
 
 
 def run_command(command: click.Command) -> None:

@@ -24,6 +24,7 @@ from lib.command_line import (
     seed_option,
     settings_options,
     task_option,
+    tell_skipped,
 )
 from lib.config import Settings
 from lib.errors import CvAutomlError
@@ -34,14 +35,14 @@ from lib.performance_prediction.boosting.booster import (
     ProbedCatBoostPredictor,
     ablate,
 )
-from lib.performance_prediction.boosting.evidence import Evidence, gather_evidence
+from lib.performance_prediction.boosting.evidence import Evidence, read_evidence
 from lib.performance_prediction.boosting.explain import explain_model, explain_set
 from lib.performance_prediction.boosting.features import run_table
 from lib.performance_prediction.boosting.files import load_booster, save_booster
 from lib.performance_prediction.boosting.judgement import judge
 from lib.performance_prediction.boosting.row_model import RowModel
 from lib.performance_prediction.boosting.saved_row import SavedRowModel
-from lib.records import DataSetFacts, RecordStore
+from lib.records import DataSetFacts
 from lib.registry import unknown_name
 from lib.reporting.boosting import MOST_BARS, draw_explanation, judgement_view
 
@@ -65,14 +66,7 @@ def with_evidence(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_options(
         *, epoch: Any, domains: Any, task: Any, metric: Any, settings: Settings, **rest: Any
     ) -> Any:
-
-        store = RecordStore(settings.runs_dir)
-        records, broken = store.read_all()
-        facts, broken_facts = store.read_facts()
-        for entry in [*broken, *broken_facts]:
-            click.echo(f"note: skipped {entry.path}: {entry.reason}", err=True)
-        related = settings.related_data_sets
-        evidence = gather_evidence(records, epoch, domains, task, related, metric, facts)
+        evidence = read_evidence(settings, epoch, domains, task, metric, tell_skipped)
         return command(evidence=evidence, settings=settings, **rest)
 
     return with_options

@@ -21,6 +21,7 @@ from lib.command_line import (
     run_command,
     settings_options,
     task_option,
+    tell_skipped,
 )
 from lib.config import Settings
 from lib.errors import TooLittleDataError
@@ -129,16 +130,10 @@ def _evidence(
     settings: Settings,
     folder: str,
 ) -> Evidence:
-    from lib.performance_prediction.boosting.evidence import gather_evidence
-    from lib.records import RecordStore
+    from lib.performance_prediction.boosting.evidence import read_evidence
 
-    store = RecordStore(settings.runs_dir)
-    records, broken = store.read_all()
-    facts, broken_facts = store.read_facts()
-    for entry in [*broken, *broken_facts]:
-        click.echo(f"note: skipped {entry.path}: {entry.reason}", err=True)
     try:
-        return gather_evidence(records, epoch, domains, new.task, settings.related_data_sets, metric, facts)
+        return read_evidence(settings, epoch, domains, new.task, metric, tell_skipped)
     except TooLittleDataError as error:
         masks = new.task == "segmentation"
         head = "deeplabv3plus" if masks else "linear"

@@ -76,7 +76,7 @@ def shard_of(plan: Plan, shard: Shard) -> Plan:
     Every machine must cut alike whenever it starts, so neither what is done nor what was measured counts: all cells are
     weighed by the rule of thumb, and the longest group left goes to the shard with the least so far.
     """
-    weights = group_weights(plan)
+    weights = rule_of_thumb_s(plan)
     loads = [_Load(number) for number in range(1, shard.of + 1)]
     for name in sorted(weights, key=lambda name: (-weights[name], name)):
         least = min(loads, key=lambda load: (load.expected_s, len(load.names), load.number))
@@ -88,9 +88,9 @@ def shard_of(plan: Plan, shard: Shard) -> Plan:
     return replace(plan, cells=cells, features_s=features)
 
 
-def group_weights(plan: Plan, estimates: Estimates | None = None) -> dict[GroupName, float]:
-    """Seconds of each group by the rule of thumb (or by `estimates`), as if nothing were done yet."""
-    estimates = estimates or Estimates()
+def rule_of_thumb_s(plan: Plan) -> dict[GroupName, float]:
+    """Seconds of each group by the rule of thumb, as if nothing were done yet."""
+    estimates = Estimates()
     weights: dict[GroupName, float] = {}
     with_features: set[GroupName] = set()
     for planned in plan.cells:

@@ -15,7 +15,7 @@ from lib.benchmark.cell_run import lost_record
 from lib.benchmark.groups import Group
 from lib.benchmark.listening import Listener
 from lib.benchmark.plan import Cell, Plan
-from lib.benchmark.sweep import Desk, Sweep, find_record, require_writable, save_record
+from lib.benchmark.sweep import Desk, Sweep, require_writable, save_record
 from lib.benchmark.worker import Task, Told
 from lib.config import Settings
 from lib.datasets import DataSet
@@ -82,20 +82,13 @@ class _Driver:
 
     def give_out(self, group: Group) -> None:
         """To a worker, less what another sweep on the same folder finished since the plan was made."""
-        cells = [cell for cell in group.cells if not self.is_finished(cell)]
+        cells = [cell for cell in group.cells if not self.desk.finished_meanwhile(cell, self.listener)]
         if cells:
             self.started += 1
             self.running[self.started] = _Running(group, cells)
             data_set = self.desk.data_sets[cells[0].group[:2]]
             task = Task.of(tuple(cells), data_set, self.engine.worker_settings)
             self.engine.start(self.started, task, group.memory_mb)
-
-    def is_finished(self, cell: Cell) -> bool:
-        record = find_record(self.desk.store, cell)
-        finished = record is not None and record.status == "finished"
-        if finished:
-            self.listener.cell_skipped(cell)
-        return finished
 
     def hear(self, event: Event) -> None:
         running = self.running[event.number]

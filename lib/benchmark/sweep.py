@@ -87,13 +87,9 @@ def run_sweep(
         if chosen is None:
             break
         remaining.take(chosen)
-        cell = chosen.cell
-        # Another sweep on the same folder may have been here since the plan was made.
-        record = find_record(desk.store, cell)
-        if record and record.status == "finished":
-            listener.cell_skipped(cell)
-        else:
-            record = desk.run(cell, listener)
+        record = desk.finished_meanwhile(chosen.cell, listener)
+        if record is None:
+            record = desk.run(chosen.cell, listener)
             written.append(record)
         finished += [record] if record.status == "finished" else []
     return Sweep(tuple(written), tuple(dict.fromkeys(desk.warnings)), tuple(remaining.cells))
@@ -109,6 +105,14 @@ class Desk:
     warnings: list[str] = field(default_factory=list)
     benches: dict[tuple[str, str, str], Bench] = field(default_factory=dict)
     with_facts: set[tuple[str, str]] = field(default_factory=set)
+
+    def finished_meanwhile(self, cell: Cell, listener: Listener) -> RunRecord | None:
+        """The finished record of a cell where another sweep on the same folder wrote it since the plan was made."""
+        record = find_record(self.store, cell)
+        if record is None or record.status != "finished":
+            return None
+        listener.cell_skipped(cell)
+        return record
 
     def run(self, cell: Cell, listener: Listener) -> RunRecord:
         """Runs one cell here and writes its record."""

@@ -7,14 +7,16 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lib.config import Settings
 from lib.errors import CvAutomlError
 from lib.features.meta import META_FEATURES_VERSION
-from lib.files import short_hash
 from lib.records import DataSetFacts, RecordStore, RunRecord
 from lib.records.store import FACTS_FILE
+
+if TYPE_CHECKING:
+    from lib.performance_prediction.boosting.contract import Derived
 
 State = Literal["broken", "foreign", "stale"]
 ANEW = "the next sweep over its cell measures it anew"
@@ -114,48 +116,58 @@ def _models(
     settings: Settings, records: Sequence[RunRecord], facts: dict[str, DataSetFacts]
 ) -> Iterator[Finding]:
     for path in sorted(settings.out_dir.glob("*.json")):
-        if problem := _unreadable(path) or _wrong_trees(path):
-            yield Finding("broken", path, problem, TRAIN)
-        elif problem := _outdated(path, settings, records, facts):
-            yield Finding("stale", path, problem, TRAIN)
+        if found := _model_problem(path, settings, records, facts):
+            yield Finding(found[0], path, found[1], TRAIN)
     for trees in sorted(settings.out_dir.glob("*.cbm")):
         if not trees.with_suffix(".json").is_file():
             yield Finding("foreign", trees, "no .json beside it says what it learnt from", TRAIN)
 
 
-def _unreadable(path: Path) -> str:
+def _model_problem(
+    path: Path, settings: Settings, records: Sequence[RunRecord], facts: dict[str, DataSetFacts]
+) -> tuple[State, str] | None:
+    from lib.performance_prediction.boosting.contract import Derived
+    from lib.performance_prediction.boosting.files import are_its_trees
+
     try:
-        return "" if isinstance(json.loads(path.read_bytes()), dict) else "no JSON object"
+        saved = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        return str(error)
-
-
-def _wrong_trees(path: Path) -> str:
-    expected, trees = json.loads(path.read_bytes()).get("trees_hash"), path.with_suffix(".cbm")
-    if not expected:
-        return ""
-    return (
-        ""
-        if trees.is_file() and short_hash(trees.read_bytes()) == expected
-        else f"{trees.name} is not its own"
-    )
+        return "broken", str(error)
+    if not isinstance(saved, dict):
+        return "broken", "no JSON object"
+    trees = path.with_suffix(".cbm")
+    if (own := saved.get("trees_hash")) and not are_its_trees(trees, own):
+        return "broken", f"{trees.name} is not its own"
+    if "digest" not in saved:
+        return None
+    try:
+        derived = Derived(**{name: saved.get(name) for name in Derived.model_fields})
+    except ValueError as error:
+        return "broken", " ".join(str(error).split())[:200]
+    problem = _outdated(derived, Derived.domains_of(path, derived.metric), settings, records, facts)
+    return ("stale", problem) if problem else None
 
 
 def _outdated(
-    path: Path, settings: Settings, records: Sequence[RunRecord], facts: dict[str, DataSetFacts]
+    saved: Derived,
+    domains: tuple[str, ...],
+    settings: Settings,
+    records: Sequence[RunRecord],
+    facts: dict[str, DataSetFacts],
 ) -> str:
     from lib.performance_prediction.boosting.contract import FEATURES_VERSION
     from lib.performance_prediction.boosting.evidence import gather_evidence
 
-    saved = json.loads(path.read_bytes())
-    if "digest" not in saved:
-        return ""
-    domains = path.stem.rpartition(f"{saved['metric']}_")[2]
-    asked = (saved["epoch"], () if domains == "all" else tuple(domains.split("+")), saved["task"])
+    related = settings.related_data_sets
     try:
-        evidence = gather_evidence(records, *asked, settings.related_data_sets, saved["metric"], facts)
+        evidence = gather_evidence(records, saved.epoch, domains, saved.task, related, saved.metric, facts)
     except CvAutomlError as error:
         return str(error)
-    if saved["features_version"] != FEATURES_VERSION:
-        return "predictors are told other features now"
-    return "" if saved["digest"] == evidence.digest() else "runs, facts or families changed since"
+    if saved.is_fresh(evidence):
+        return ""
+    other_features = saved.features_version != FEATURES_VERSION
+    return (
+        "predictors are told other features now"
+        if other_features
+        else "runs, facts or families changed since"
+    )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.benchmark.groups import Shard, group_weights, groups_of, shard_of
+from lib.benchmark.groups import Shard, groups_of, rule_of_thumb_s, shard_of
 from lib.benchmark.plan import Estimates, Plan, plan_cells
 from lib.benchmark.prepare import PreparedSweep, prepared
 from lib.config import Settings
@@ -62,8 +62,8 @@ def test_no_shard_costs_more_than_the_mean_and_one_group(
     sweep: PreparedSweep, images: list[int], n: int
 ) -> None:
     plan = grid(sweep, images)
-    weights = group_weights(plan)
-    costs = [sum(group_weights(shard_of(plan, Shard(k, n))).values()) for k in range(1, n + 1)]
+    weights = rule_of_thumb_s(plan)
+    costs = [sum(rule_of_thumb_s(shard_of(plan, Shard(k, n))).values()) for k in range(1, n + 1)]
     assert max(costs) <= sum(costs) / n + max(weights.values()) + 1e-9
 
 

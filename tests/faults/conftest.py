@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +12,7 @@ import pytest
 from lib.records import RecordStore
 from tests.datasets import made_up
 from tests.records.factory import make_record
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+from tests.running import run_script
 
 
 @dataclass(frozen=True)
@@ -73,19 +70,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HOME", str(tmp_path))
 
-    def run_script(name: str, *arguments: object) -> Done:
-        script = SCRIPTS / f"{name}.py"
-        monkeypatch.setattr(sys, "argv", [str(script), *map(str, arguments)])
-        capfd.readouterr()
-        code = 0
-        try:
-            runpy.run_path(str(script), run_name="__main__")
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        said = capfd.readouterr()
-        return Done(code, said.out, said.err)
-
-    return run_script
+    return lambda name, *arguments: Done(*run_script(monkeypatch, capfd, name, *arguments))
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.faults.conftest import SCRIPTS, Run
+from tests.faults.conftest import Run
+from tests.running import SCRIPTS
 
 NAMES = ("als", "boosting", "dataset", "recommend", "zoo")
 NONSENSE = "no/such/thing"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.datasets import made_up
-
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "dataset.py"
+from tests.running import run_script
 
 
 @dataclass(frozen=True)
@@ -38,17 +35,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path))
 
-    def run_script(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *arguments])
-        code = 0
-        try:
-            runpy.run_path(str(SCRIPT), run_name="__main__")
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        output = capsys.readouterr()
-        return Done(code, output.out, output.err)
-
-    return run_script
+    return lambda *arguments: Done(*run_script(monkeypatch, capsys, "dataset", *arguments))
 
 
 def test_sample_list_prepare_and_patches_chain(run: Run, tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def cell_of(runs: Sequence[RunRecord], family: str, epoch: int, metric: Metric) 
 
 
 def mean_known(values: Iterable[float | None]) -> float | None:
+    """The mean of the values that are known; None where none is."""
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
 

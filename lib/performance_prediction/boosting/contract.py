@@ -17,7 +17,7 @@ from lib.frozen import Frozen
 from lib.performance_prediction.boosting.cells import Cell, Pair
 from lib.performance_prediction.boosting.evidence import Evidence
 from lib.records import DataSetFacts
-from lib.records.schema import PROBE_BACKBONES, PROBE_HEADS, Metric
+from lib.records.schema import PROBE_BACKBONES, PROBE_HEADS, Metric, Task
 from lib.registry import Registry
 
 Floats = npt.NDArray[np.float64]
@@ -112,7 +112,7 @@ class Derived(Frozen):
 
     digest: str
     features_version: int
-    task: str
+    task: Task
     metric: Metric
     epoch: int
     n_runs: int
@@ -130,11 +130,21 @@ class Derived(Frozen):
         domains = "+".join(evidence.domains) or "all"
         return folder / f"{cls.kind}_{evidence.task}_{evidence.metric}_{domains}.json"
 
+    @staticmethod
+    def domains_of(path: Path, metric: Metric) -> tuple[str, ...]:
+        """The domains that `path` wrote into a file's name, () for all."""
+        domains = path.stem.rpartition(f"{metric}_")[2]
+        return () if domains == "all" else tuple(domains.split("+"))
+
     def save(self, folder: Path, evidence: Evidence, indent: int | None = None) -> Path:
         """Writes it as JSON; returns the path."""
         path = self.path(folder, evidence)
         write_atomically(path, self.model_dump_json(indent=indent) + "\n")
         return path
+
+    def is_fresh(self, evidence: Evidence) -> bool:
+        """Whether it was derived from exactly this evidence and these features."""
+        return (self.digest, self.features_version) == (evidence.digest(), FEATURES_VERSION)
 
     @classmethod
     def load(cls, folder: Path, evidence: Evidence) -> Self | None:
@@ -143,5 +153,4 @@ class Derived(Frozen):
             saved = cls.model_validate_json(cls.path(folder, evidence).read_bytes())
         except (OSError, ValidationError):
             return None
-        fresh = (saved.digest, saved.features_version) == (evidence.digest(), FEATURES_VERSION)
-        return saved if fresh else None
+        return saved if saved.is_fresh(evidence) else None

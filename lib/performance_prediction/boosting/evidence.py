@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from lib.config import Settings
 from lib.errors import TooLittleDataError
 from lib.performance_prediction.boosting.cells import Cell, Pair, cell_of, consistent_runs, pair_of
-from lib.records import CHANCE_HEAD, DataSetFacts, RunRecord
+from lib.records import CHANCE_HEAD, BrokenRecord, DataSetFacts, RecordStore, RunRecord
 from lib.records.schema import METRICS, PRIMARY_METRIC, Metric, Task
 from lib.registry import unknown_name
 
-__all__ = ["Cell", "Evidence", "Pair", "families_of", "family_of", "gather_evidence", "pair_of"]
+__all__ = [
+    "Cell",
+    "Evidence",
+    "Pair",
+    "families_of",
+    "family_of",
+    "gather_evidence",
+    "pair_of",
+    "read_evidence",
+]
 
 
 @dataclass(frozen=True)
@@ -154,6 +164,23 @@ def gather_evidence(
         incompatible={pair: reason for pair, reason in reasons.items() if pair not in working},
         left_out=(*notes, *mixed),
     )
+
+
+def read_evidence(
+    settings: Settings,
+    epoch: int | None,
+    domains: Sequence[str],
+    task: Task | None,
+    metric: Metric | None,
+    skipped: Callable[[BrokenRecord], None],
+) -> Evidence:
+    """`gather_evidence` of the records and facts in `settings.runs_dir`; `skipped` hears of each file there that is neither."""
+    store = RecordStore(settings.runs_dir)
+    records, broken = store.read_all()
+    facts, broken_facts = store.read_facts()
+    for one in (*broken, *broken_facts):
+        skipped(one)
+    return gather_evidence(records, epoch, domains, task, settings.related_data_sets, metric, facts)
 
 
 def families_of(records: Iterable[RunRecord], related: Sequence[Sequence[str]] = ()) -> dict[str, str]:

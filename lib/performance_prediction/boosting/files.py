@@ -56,7 +56,7 @@ def load_booster(folder: Path, evidence: Evidence, probed: bool = False) -> Boos
     """The saved booster where it was trained on exactly this evidence with these features, and its trees are its own."""
     kind = _SavedProbedBooster if probed else _SavedBooster
     saved, trees = kind.load(folder, evidence), kind.path(folder, evidence).with_suffix(".cbm")
-    if saved is None or not trees.is_file() or saved.trees_hash != short_hash(trees.read_bytes()):
+    if saved is None or not are_its_trees(trees, saved.trees_hash):
         return None
     from catboost import CatBoostRegressor
 
@@ -69,3 +69,8 @@ def load_booster(folder: Path, evidence: Evidence, probed: bool = False) -> Boos
         effects=Effects(saved.level, {}, dict(zip(names, saved.effects, strict=True)), 1),
         metric=saved.metric,
     )
+
+
+def are_its_trees(trees: Path, trees_hash: str) -> bool:
+    """Whether a `.cbm` is there and is the one whose hash the JSON beside it holds."""
+    return trees.is_file() and short_hash(trees.read_bytes()) == trees_hash

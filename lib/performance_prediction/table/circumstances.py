@@ -22,11 +22,16 @@ def circumstances() -> dict[str, Any]:
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", "lib/performance_prediction")
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": (_git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if changed else ""),
+        "commit": commit() + ("+" if changed else ""),
         "processor": _processor(),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
     }
+
+
+def commit() -> str:
+    """The short hash of what is checked out, "unknown" outside a repository."""
+    return _git("rev-parse", "--short", "HEAD") or "unknown"
 
 
 def write_json(path: Path, report: Any) -> None:
