@@ -138,7 +138,7 @@ def test_a_score_table_of_any_cells_is_read_or_refused_by_a_sentence(
     path = tmp_path / "scores.csv"
     path.write_text("\n".join(["name,a,b,c", *(",".join([f"r{i}", *row]) for i, row in enumerate(rows))]))
     try:
-        table = read_score_table(path)
+        table = read_score_table(path).table
     except CvAutomlError as error:
         assert "scores.csv" in str(error)
     else:
