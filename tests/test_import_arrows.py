@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "performance_prediction": GROUND | {"records"},
     "recommendation": GROUND | {"records", "performance_prediction"},
     "reporting": GROUND | {"records", "datasets", "features", "zoo", "benchmark", "performance_prediction", "recommendation"},
+    "commands": GROUND | {"records", "datasets", "features", "zoo", "benchmark", "performance_prediction", "recommendation", "reporting"},
 }  # fmt: skip
 TORCH_FREE = ["records", "datasets", "performance_prediction", "recommendation", "reporting"]
 

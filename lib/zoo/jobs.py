@@ -49,7 +49,8 @@ class TrainingResult:
     `epochs`, `final`: of the settings `chosen` on the validation part out of `grid`. `validation`: its metrics after the last
     epoch. `batch_size`: what was used of the recipe's, 0 where there are no batches. `predict`, for measuring latency:
     features of one batch (classification, fine-tuned or not: the head's share) or uint8 images (masks) → scores; None where
-    there is nothing to time.
+    there is nothing to time. `network`, for keeping the model: builds the whole trained pair, normalised float32 images
+    (n, 3, height_px, width_px) → probabilities (n, n_classes) or (n, n_classes, height_px, width_px); None where it is none.
     """
 
     epochs: tuple[EpochEntry, ...]
@@ -59,6 +60,7 @@ class TrainingResult:
     parameters: int = 0
     training_s: float = 0.0
     predict: Predict | None = None
+    network: Callable[[], torch.nn.Module] | None = None
     chosen: dict[str, Option] = field(default_factory=dict)
     grid: tuple[GridPoint, ...] = ()
     batch_size: int = 0

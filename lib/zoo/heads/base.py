@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from typing import TYPE_CHECKING
+
 from lib.config import Settings
-from lib.records import BackboneInfo
+from lib.errors import IncompatiblePairError
+from lib.records import BackboneInfo, Recipe
 from lib.records.schema import Option, Task
 from lib.registry import Registry
+from lib.zoo.base import Backbone
 from lib.zoo.jobs import TrainingJob, TrainingResult
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Head(ABC):
@@ -30,6 +37,13 @@ class Head(ABC):
     def parameters(self, embedding_width: int, n_classes: int) -> int:
         """Trainable parameters of the head alone; 0 for heads without any: the leaves of trees are not counted."""
         return 0
+
+    def network(self, backbone: Backbone, recipe: Recipe, n_classes: int) -> torch.nn.Module:
+        """The pair untrained, of the shape of `TrainingResult.network()`: kept weights are loaded into it.
+
+        Raises IncompatiblePairError where the pair is no network.
+        """
+        raise IncompatiblePairError(f"head '{self.name}' is no network: its models cannot be kept")
 
     @abstractmethod
     def train(self, job: TrainingJob) -> TrainingResult:
