@@ -26,6 +26,8 @@ from lib.command_line import (
     terminal,
     weights_options,
 )
+from lib.commands.embed import embed
+from lib.commands.ssl import ssl
 from lib.config import Settings
 
 if TYPE_CHECKING:
@@ -279,6 +281,10 @@ def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
     for one in findings:
         click.echo(f"{one.state}: {one.path}: {one.problem}; {one.needs}")
     click.echo(f"{len(findings)} unsound" if findings else "everything is sound")
+
+
+zoo.add_command(embed)
+zoo.add_command(ssl)
 
 
 if __name__ == "__main__":

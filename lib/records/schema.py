@@ -42,7 +42,7 @@ Metric = Literal["accuracy", "balanced_accuracy", "macro_f1", "auroc", "dice", "
 Part = Literal["validation", "test"]
 Option = float | int | str
 
-WeightsOrigin = Literal["weights_dir", "cache", "hub", "random", "none"]
+WeightsOrigin = Literal["weights_dir", "cache", "hub", "tuned", "random", "none"]
 
 PRIMARY_METRIC: dict[Task, Metric] = {"classification": "accuracy", "segmentation": "dice"}
 METRICS: dict[Task, tuple[Metric, ...]] = {
