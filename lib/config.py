@@ -76,11 +76,11 @@ class SslSettings(Frozen):
     """Recipe of `zoo.py ssl`, DINO's self-distillation (Caron et al. 2021, arXiv:2104.14294) at the size of a small data set.
     `momentum`: of the teacher, rising to 1; `local_size_px`: side of the local views; `prototypes`: width of the projection."""
 
-    batch_size: int = Field(32, ge=2)
+    batch_size: int = Field(16, ge=2)
     learning_rate: float = Field(1e-4, gt=0)
     weight_decay: float = Field(0.04, ge=0)
     final_weight_decay: float = Field(0.4, ge=0)
-    momentum: float = Field(0.99, gt=0, lt=1)
+    momentum: float = Field(0.98, gt=0, lt=1)
     teacher_temperature: float = Field(0.04, gt=0)
     local_views: int = Field(4, ge=0, le=16)
     local_size_px: int = Field(96, ge=16)

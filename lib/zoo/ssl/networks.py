@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lib.config import SslSettings
 from lib.errors import CvAutomlError, IncompatiblePairError
 from lib.zoo.base import Backbone
+from lib.zoo.jobs import Standardisation
 from lib.zoo.loading import CUT_PREFIX
 from lib.zoo.preprocessing import normalised_tensor
 from lib.zoo.ssl.distillation import Projection
@@ -66,13 +67,28 @@ def choose_trained(network: nn.Module, train: str, card: WeightsCard, rank: int)
 
 
 class Answering(nn.Module):
-    """uint8 views (n, 3, h, w) → logits (n, prototypes)."""
+    """uint8 views (n, 3, h, w) → logits (n, prototypes).
+
+    The projection sees features standardised by what the backbone gave before (`standardise`): those of a network that ends in a
+    ReLU share one large mean, under which a fresh projection answers every image alike.
+    """
+
+    mean: Tensor
+    spread: Tensor
 
     def __init__(self, network: nn.Module, backbone: Backbone, prototypes: int) -> None:
         super().__init__()
         self.spec = backbone.input
         self.network = network
         self.projection = Projection(backbone.info.embedding_width, prototypes)
+        self.register_buffer("mean", torch.zeros(backbone.info.embedding_width))
+        self.register_buffer("spread", torch.ones(backbone.info.embedding_width))
+
+    def standardise(self, features: Tensor) -> None:
+        """Takes mean and spread of features (n, width) of the backbone before it is trained."""
+        scale = Standardisation.of(features.cpu().numpy())
+        for buffer, values in ((self.mean, scale.mean), (self.spread, scale.spread)):
+            buffer.copy_(torch.from_numpy(values))
 
     def features(self, views: Tensor) -> Tensor:
         """The backbone's features (n, width)."""
@@ -81,7 +97,11 @@ class Answering(nn.Module):
 
     def forward(self, views: Tensor) -> Tensor:
         """The logits."""
-        answer: Tensor = self.projection(self.features(views))
+        return self.answers(self.features(views))
+
+    def answers(self, features: Tensor) -> Tensor:
+        """Features (n, width) → logits (n, prototypes)."""
+        answer: Tensor = self.projection((features - self.mean) / self.spread)
         return answer
 
 

@@ -65,9 +65,14 @@ class Tuner:
             )
         self.device = next(self.student.parameters()).device
         self.local_px = local_size_px(self.student, self.settings.local_size_px)
-        self.centre = torch.zeros(1, self.settings.prototypes, device=self.device)
         self.optimizer = _optimizer(self.student, self.settings)
-        self.spread_before = self._spread()
+        seen = self._features()
+        self.spread_before = embedding_spread(seen)
+        for side in (self.student, self.teacher):
+            side.standardise(seen)
+        # From zero the centre would take tens of steps to arrive, and a short tuning collapses before.
+        with torch.no_grad():
+            self.centre = self.teacher.answers(seen).mean(dim=0, keepdim=True)
 
     @property
     def steps(self) -> int:
@@ -89,7 +94,7 @@ class Tuner:
                 loss=loss,
                 teacher_entropy=teacher_entropy,
                 spread_entropy=spread_entropy,
-                embedding_spread=self._spread(),
+                embedding_spread=embedding_spread(self._features()),
                 seconds=clock.seconds,
             )
             self.curve.append(entry)
@@ -153,14 +158,16 @@ class Tuner:
     def _trained(self) -> dict[str, nn.Parameter]:
         return {name: p for name, p in self.student.named_parameters() if p.requires_grad}
 
-    def _spread(self) -> float:
+    def _features(self) -> Tensor:
+        """What the teacher's backbone gives (n, width) of up to 256 images."""
         chosen = self.rows[np.linspace(0, len(self.rows) - 1, min(JUDGED_IMAGES, len(self.rows))).astype(int)]
         with torch.no_grad():
-            features = [
-                self.teacher.features(batch_of(self.images, rows).to(self.device))
-                for rows in in_order(chosen, self.settings.batch_size)
-            ]
-        return embedding_spread(torch.cat(features))
+            return torch.cat(
+                [
+                    self.teacher.features(batch_of(self.images, rows).to(self.device))
+                    for rows in in_order(chosen, self.settings.batch_size)
+                ]
+            )
 
     def save(self, path: Path, identity: str) -> None:
         """Writes all that training goes on from, whole or not at all; `identity` says whose it is."""
