@@ -147,7 +147,7 @@ def test_a_second_tuning_of_the_same_name_is_refused_and_the_same_one_is_done(ti
     plan = plan_of(tiny, epochs=1)
     first = tune(plan, Watch())
     assert tune(plan, Watch(on_epoch=lambda entry: pytest.fail("trained again"))) == first
-    with pytest.raises(CvAutomlError, match="another tuning .*epochs 1.*--replace"):
+    with pytest.raises(CvAutomlError, match=r"another tuning .*epochs 1.*--replace"):
         tune(plan_of(tiny, epochs=2), Watch())
     assert len(tune(plan_of(tiny, epochs=2), Watch(), replace=True).curve) == 2
 
