@@ -27,6 +27,7 @@ from lib.command_line import (
     weights_options,
 )
 from lib.commands.embed import embed
+from lib.commands.generate import generate
 from lib.commands.ssl import ssl
 from lib.config import Settings
 
@@ -284,6 +285,7 @@ def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
 
 
 zoo.add_command(embed)
+zoo.add_command(generate)
 zoo.add_command(ssl)
 
 

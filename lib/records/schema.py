@@ -72,6 +72,7 @@ class DataSetInfo(Frozen):
         description="images a class (segmentation: images that hold the class)"
     )
     procedural: bool = False
+    generated: bool = Field(False, description="whether the train part holds generated images")
     parent: str | None = Field(
         None, description="the original set this one derives from; None for an original"
     )
