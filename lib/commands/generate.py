@@ -13,7 +13,6 @@ from lib.command_line import (
     choice_option,
     echo_json,
     json_option,
-    recipe_options,
     seed_option,
     terminal,
     weights_options,
@@ -30,12 +29,11 @@ if TYPE_CHECKING:
     from lib.zoo.generator.training import Lesson, Trained
 
 GRID_COLUMNS = 8
-JUDGED_A_CLASS = 30
+JUDGED_A_CLASS = 20
 
 
 @click.command()
 @weights_options
-@recipe_options
 @data_set_option
 @choice_option("--model", "A variational autoencoder, or diffusion (extra `diffusion`).", "vae", "diffusion")
 @click.option("--epochs", default=200, show_default=True, type=click.IntRange(min=1, max=100_000))
@@ -88,8 +86,10 @@ def generate(
     folder = to or settings.datasets_dir / f"{loaded.name.replace('@', '_')}_generated{percent}"
     picture = png or lesson.file.with_suffix(".png")
     refuse_output(picture, ".png", [loaded.root])
-    judge = open_backbone(backbone, settings)
-    HEADS[head]  # noqa: B018 (an unknown head is told before anything is trained)
+    judge, _ = (
+        open_backbone(backbone, settings),
+        HEADS[head],
+    )  # unknown names are told before anything is trained
     trained = train_generator(lesson, lambda epoch, loss: _tell(epoch, epochs, loss))
     judgement = _judged(lesson, trained, judge)
     _draw(lesson, trained, picture)
@@ -139,7 +139,7 @@ def _draw(lesson: Lesson, trained: Trained, file: Path) -> None:
     assert data_set.labels is not None
     of_class = {int(k): lesson.rows[data_set.labels[lesson.rows] == k] for k in np.unique(data_set.labels)}
     real = {k: reduced(data_set, rows[:GRID_COLUMNS], size) for k, rows in of_class.items() if len(rows)}
-    drawn = {k: trained.draw(np.full(GRID_COLUMNS, k), lesson.seed + 2) for k in real}
+    drawn = {k: trained.draw(np.full(GRID_COLUMNS, k), lesson.seed + 100 + k) for k in real}
     title = f"{data_set.name}: {lesson.kind}, {size} px, {len(trained.curve)} epochs"
     draw_samples(data_set.classes, real, drawn, title, file)
 

@@ -13,7 +13,6 @@ from lib.command_line import (
     choice_option,
     echo_json,
     json_option,
-    recipe_options,
     seed_option,
     terminal,
     weights_options,
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 @click.command()
 @weights_options
-@recipe_options
 @data_set_option
 @click.option("--backbone", required=True, help="The network to tune, as `list` names it.")
 @click.option("--epochs", default=10, show_default=True, type=click.IntRange(min=1, max=10_000))
