@@ -39,20 +39,19 @@ def generated(lesson, tmp_path):
     return load_data_set(folder, lesson.settings)
 
 
-@pytest.mark.parametrize("kind", list(GENERATORS))
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("kind", "channels"), zip(GENERATORS, (1, 3), strict=True))
 def test_a_generator_draws_images_of_its_size_and_learns(kind, channels):
     torch.manual_seed(0)
     model = build_generator(kind, channels, 16, 3)
     images, labels = torch.zeros(4, channels, 16, 16), torch.tensor([0, 1, 2, 0])
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
     losses = []
-    for _ in range(12):
+    for _ in range(8):
         loss = model.loss(images, labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
     with torch.no_grad():
         drawn = model.sample(labels)
@@ -84,7 +83,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(lesson):
 
 
 def test_a_few_epochs_give_images_of_their_class(lesson):
-    trained = train_generator(replace(lesson, epochs=30))
+    trained = train_generator(replace(lesson, epochs=15))
     bright, dark = (trained.draw(np.full(20, k)).mean() for k in (0, 1))
     real = [
         reduced(lesson.data_set, lesson.rows[lesson.data_set.labels[lesson.rows] == k], 16).mean()
@@ -146,7 +145,9 @@ def test_the_study_adds_the_share_it_says(lesson, generated):
     drawn = is_drawn(generated)
     for percent in SHARES:
         train = with_share(generated, percent, 1).indices("train")
-        assert drawn[train].sum() == round(drawn.sum() * percent / 100)
+        assert (
+            abs(drawn[train].sum() - drawn.sum() * percent / 100) <= 1.5
+        )  # every class is rounded by itself
         assert (~drawn[train]).sum() == len(lesson.rows)
     found = study(generated, "handcrafted", "linear", lesson.settings, seeds=(0, 1))
     assert [row.percent for row in found.rows] == list(SHARES)

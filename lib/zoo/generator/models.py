@@ -55,7 +55,9 @@ class ConditionalVae(Generator):
         inputs = (channels + n_classes, *WIDTHS[:-1])
         down = [_block(nn.Conv2d(a, b, 4, 2, 1), b) for a, b in zip(inputs, WIDTHS, strict=True)]
         self.encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(WIDTHS[-1] * self.grid**2, 2 * LATENT))
-        self.start = nn.Linear(LATENT + n_classes, WIDTHS[-1] * self.grid**2)
+        # As wide as the code, so that the class weighs no less than what the code says.
+        self.told = nn.Embedding(n_classes, LATENT)
+        self.start = nn.Linear(2 * LATENT, WIDTHS[-1] * self.grid**2)
         outputs = (*reversed(WIDTHS[:-1]), WIDTHS[0])
         up = [
             nn.Sequential(nn.Upsample(scale_factor=2), _block(nn.Conv2d(a, b, 3, 1, 1), b))
@@ -69,17 +71,16 @@ class ConditionalVae(Generator):
         planes = told[:, :, None, None].expand(-1, -1, *images.shape[2:])
         mean, log_variance = self.encoder(torch.cat([images, planes], dim=1)).chunk(2, dim=1)
         code = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
-        error = (self._decoded(code, told) - images).square().sum(dim=(1, 2, 3))
+        error = (self._decoded(code, labels) - images).square().sum(dim=(1, 2, 3))
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
         return (error + KL_WEIGHT * images[0].numel() / LATENT * divergence).mean() / images[0].numel()
 
     def sample(self, labels: Tensor) -> Tensor:
         """Decodes codes drawn from a normal distribution."""
-        told = functional.one_hot(labels, self.n_classes).float()
-        return self._decoded(torch.randn(len(labels), LATENT, device=labels.device), told)
+        return self._decoded(torch.randn(len(labels), LATENT, device=labels.device), labels)
 
-    def _decoded(self, code: Tensor, told: Tensor) -> Tensor:
-        start = self.start(torch.cat([code, told], dim=1)).unflatten(1, (WIDTHS[-1], self.grid, self.grid))
+    def _decoded(self, code: Tensor, labels: Tensor) -> Tensor:
+        start = self.start(torch.cat([code, self.told(labels)], dim=1)).unflatten(1, (WIDTHS[-1], self.grid, self.grid))
         drawn: Tensor = self.decoder(start)
         return drawn
 
