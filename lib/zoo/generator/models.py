@@ -80,7 +80,9 @@ class ConditionalVae(Generator):
         return self._decoded(torch.randn(len(labels), LATENT, device=labels.device), labels)
 
     def _decoded(self, code: Tensor, labels: Tensor) -> Tensor:
-        start = self.start(torch.cat([code, self.told(labels)], dim=1)).unflatten(1, (WIDTHS[-1], self.grid, self.grid))
+        start = self.start(torch.cat([code, self.told(labels)], dim=1)).unflatten(
+            1, (WIDTHS[-1], self.grid, self.grid)
+        )
         drawn: Tensor = self.decoder(start)
         return drawn
 
