@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lib.config import Settings
-from lib.records import BackboneInfo
+from lib.records import BackboneInfo, Recipe
 from lib.records.schema import Task
+from lib.zoo.base import Backbone
 from lib.zoo.heads.base import HEADS, Head
 from lib.zoo.jobs import TrainingJob, TrainingResult
+
+if TYPE_CHECKING:
+    import torch
 
 
 @HEADS.register("deeplabv3plus")
@@ -43,6 +49,15 @@ class DeepLabV3PlusHead(Head):
         if not has_feature_maps(backbone.name, backbone.input_size_px):
             return f"head '{self.name}' needs feature maps, timm shows none of '{backbone.name}'"
         return None
+
+    def network(self, backbone: Backbone, recipe: Recipe, n_classes: int) -> torch.nn.Module:
+        """Pyramid and decoder as one network."""
+        from lib.zoo.segmentation.mask_pair import MaskPair
+        from lib.zoo.segmentation.pyramid import DeepLabV3Plus, Pyramid
+
+        size = recipe.image_height_px, recipe.image_width_px
+        pyramid = Pyramid(backbone, *size)
+        return MaskPair(pyramid, DeepLabV3Plus(pyramid.channels, n_classes), *size)
 
     def train(self, job: TrainingJob) -> TrainingResult:
         """Trains the decoder (and the backbone where the recipe says finetune) on images and masks."""

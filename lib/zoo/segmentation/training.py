@@ -19,6 +19,7 @@ from lib.records.schema import Part
 from lib.zoo.jobs import TrainingJob, TrainingResult
 from lib.zoo.preprocessing import Indices, SizedImages, normalised_tensor
 from lib.zoo.segmentation.metrics import PixelCounts, final_mask_metrics, mask_metrics, smallest_areas
+from lib.zoo.segmentation.mask_pair import MaskPair
 from lib.zoo.segmentation.pyramid import FrozenPyramids, Maps, Pyramid
 from lib.zoo.training import (
     Answers,
@@ -81,7 +82,12 @@ class _Training:
         self.sized.forget()
         if self.frozen:
             self.frozen.forget()
-        return replace(result, predict=self.predict)
+        return replace(result, predict=self.predict, network=self._pair)
+
+    def _pair(self) -> nn.Module:
+        pyramid = self.frozen.pyramid if self.frozen else self.pyramid
+        spec = self.sized.spec
+        return MaskPair(pyramid, self.decoder, spec.height_px, spec.width_px).float().eval()
 
     def predict(self, images: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         """Images (n, height_px, width_px, 3) of values 0 to 255 → probabilities (n, n_classes, height_px, width_px)."""
