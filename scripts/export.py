@@ -26,7 +26,9 @@ def export() -> None:
 @export.command()
 @click.option("--run", "run", required=True, help="Key of a kept run, or its beginning; see `zoo.py models`.")
 @click.option("--to", type=FILE, required=True, help="The .onnx file to write.")
-@click.option("--dataset", "data_set", help="The model's data set: compare and judge on its test part [noise].")
+@click.option(
+    "--dataset", "data_set", help="The model's data set: compare and judge on its test part [noise]."
+)
 @click.option("--int8", is_flag=True, help="Also FILE.int8.onnx, dynamically quantised, and what that costs.")
 @click.option("--no-latency", is_flag=True, help="Do not time it.")
 @kept_model_options
@@ -89,7 +91,13 @@ def _show(forms: list[Form], data_set: str | None) -> None:
         for form in forms
     ]
     seen = f"the test part of {data_set}" if data_set else "noise; --dataset compares on real images"
-    headings = (">MB", ">largest difference", ">batch 1, ms", ">batch 32, ms", *(f">{name}" for name in metrics))
+    headings = (
+        ">MB",
+        ">largest difference",
+        ">batch 1, ms",
+        ">batch 32, ms",
+        *(f">{name}" for name in metrics),
+    )
     terminal().print(table_of(("form", *headings), rows, caption=f"probabilities on {seen}"))
 
 

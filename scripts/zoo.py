@@ -105,7 +105,9 @@ def _warn(sentences: Iterable[str]) -> None:
     help="90s, 30m, 2h: only as many cells as fit, those with the highest expected gain a second first.",
 )
 @metric_option()
-@click.option("--keep-models", is_flag=True, help="Keep each run's first fold as a model, for predict and export.")
+@click.option(
+    "--keep-models", is_flag=True, help="Keep each run's first fold as a model, for predict and export."
+)
 @shard_option
 @engine_options
 @json_option

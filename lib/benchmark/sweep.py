@@ -186,9 +186,7 @@ def find_done(store: RecordStore, cell: Cell, settings: Settings) -> RunRecord |
 def save_record(store: RecordStore, record: RunRecord) -> None:
     """Writes a record, but over no finished one: same key, same numbers, and only its model was missing. Raises CvAutomlError
     with the ways out where there is no room or no right to."""
-    there = store.find(
-        record.data_set.name, record.backbone.name, record.head.name, record.seed, record.key
-    )
+    there = store.find(record.data_set.name, record.backbone.name, record.head.name, record.seed, record.key)
     if there and there.status == "finished":
         return
     try:

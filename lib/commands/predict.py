@@ -51,7 +51,9 @@ def predict(
     wanted.refuse(folder)
     model = load_model(run, settings)
     if model.card.backbone.weights_origin == "random":
-        click.secho("warning: RANDOM WEIGHTS below this model: its answers mean nothing", err=True, fg="yellow")
+        click.secho(
+            "warning: RANDOM WEIGHTS below this model: its answers mean nothing", err=True, fg="yellow"
+        )
     with _progress() as on_progress:
         outcome = predict_folder(model, folder, wanted, settings.cache_dir, on_progress)
     for sentence in outcome.skipped:
@@ -98,7 +100,13 @@ def models(settings: Settings, as_json: bool) -> None:
     if as_json:
         return echo_json([{**card.model_dump(mode="json"), "size_mb": size} for card, size in found])
     rows = [
-        (card.key, str(card), card.backbone.weights_origin, card.weights.licence or "not stated", f"{size:.1f}")
+        (
+            card.key,
+            str(card),
+            card.backbone.weights_origin,
+            card.weights.licence or "not stated",
+            f"{size:.1f}",
+        )
         for card, size in found
     ]
     headings = ("<key", "model", "weights", "licence of the weights", ">MB")

@@ -37,7 +37,10 @@ def metadata_of(card: ModelCard, any_size: bool) -> dict[str, Any]:
     return {
         "task": card.data_set.task,
         "classes": card.classes,
-        **{name: getattr(card.input, name) for name in ("height_px", "width_px", "mean", "std", "interpolation")},
+        **{
+            name: getattr(card.input, name)
+            for name in ("height_px", "width_px", "mean", "std", "interpolation")
+        },
         "any_size": any_size,
         **({"thresholds": post_processing.thresholds} if post_processing else {}),
         **({"smallest_areas": post_processing.smallest_areas} if post_processing else {}),
@@ -63,7 +66,9 @@ def export(model: KeptModel, path: Path) -> bool:
             _write(network, spec, path, {2: "height", 3: "width"})
             with torch.inference_mode():
                 expected = network(larger).numpy()
-            any_size = bool(np.abs(OnnxModel.opened(path).raw(larger.numpy()) - expected).max() <= LARGEST_DIFFERENCE)
+            any_size = bool(
+                np.abs(OnnxModel.opened(path).raw(larger.numpy()) - expected).max() <= LARGEST_DIFFERENCE
+            )
         if not any_size:
             _write(network, spec, path, {})
     finally:

@@ -65,7 +65,9 @@ def _legend(
             continue
         y = top + (height - side) // 2
         draw.rectangle((x, y, x + side, y + side), fill=_colour(k))
-        text = f"{name}: {len(of_class)} defect{'s' * (len(of_class) > 1)}, confidence up to {max(of_class):.2f}"
+        text = (
+            f"{name}: {len(of_class)} defect{'s' * (len(of_class) > 1)}, confidence up to {max(of_class):.2f}"
+        )
         draw.text((x + side + 4, top + height // 2), text, fill="white", font=font, anchor="lm")
         x += side + 16 + int(draw.textlength(text, font=font))
     if not found:

@@ -42,7 +42,9 @@ class Wanted:
     def refuse(self, folder: Path) -> None:
         """Raises CvAutomlError, before any work, where it cannot be written or lies among what is read."""
         if not self.out and not self.submission:
-            raise CvAutomlError("nothing to write: name a folder with --out, a CSV file with --submission, or both")
+            raise CvAutomlError(
+                "nothing to write: name a folder with --out, a CSV file with --submission, or both"
+            )
         for place in filter(None, (self.out, self.submission)):
             if place.resolve().is_relative_to(folder.resolve()):
                 raise CvAutomlError(f"{place} lies in {folder}, which is only read: write somewhere else")

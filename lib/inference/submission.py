@@ -99,7 +99,9 @@ class ClassSubmission:
         missing = [id_ for id_ in sample.ids if id_ not in by_id]
         if missing:
             first = ", ".join(missing[:MOST_TOLD])
-            self.notes.append(f"{sample.path} asks for {len(missing)} images that were not predicted: {first}")
+            self.notes.append(
+                f"{sample.path} asks for {len(missing)} images that were not predicted: {first}"
+            )
         yield from ([id_, *answer(by_id[id_]["probabilities"])] for id_ in sample.ids if id_ in by_id)
 
     def _answer(self, sample: Sample) -> Any:
@@ -108,7 +110,9 @@ class ClassSubmission:
         if set(columns) == set(self.classes):
             return lambda p: [round(p[self.classes.index(name)], 6) for name in columns]
         if len(columns) > 1:
-            expected = f"expected an id and one class column, or a column for each of {', '.join(self.classes)}"
+            expected = (
+                f"expected an id and one class column, or a column for each of {', '.join(self.classes)}"
+            )
             raise CvAutomlError(f"{sample.path}: columns {', '.join(sample.header)}; {expected}")
         given = set(sample.answers) - {""}
         if given and not given & set(self.classes) and all(text.isdigit() for text in given):

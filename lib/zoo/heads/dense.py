@@ -40,7 +40,7 @@ class DenseHead(Head):
         from lib.zoo.pair_networks import untrained_pair
 
         widths = (backbone.info.embedding_width, *self.hidden, n_classes)
-        return untrained_pair(backbone.feature_module(), widths)
+        return untrained_pair(backbone.feature_module(), widths, str(recipe.options.get("tta", "none")))
 
     def train(self, job: TrainingJob) -> TrainingResult:
         """Trains on cached features, or together with the backbone where the recipe says finetune."""
