@@ -43,7 +43,9 @@ def test_test_time_views_are_inside_the_network(class_run):
     model, images = kept.load(), torch.rand(2, 3, 160, 160)
     mirrored = model.network(images.flip(-1))
     assert torch.allclose(model.network(images), mirrored, atol=1e-5)
-    assert not torch.allclose(class_run.load().network(images), class_run.load().network(images.flip(-1)), atol=1e-7)
+    assert not torch.allclose(
+        class_run.load().network(images), class_run.load().network(images.flip(-1)), atol=1e-7
+    )
 
 
 def test_a_done_cell_is_trained_again_only_where_its_model_is_missing(class_run):
@@ -84,7 +86,9 @@ def test_a_model_is_found_by_the_beginning_of_its_key(class_run, tmp_path):
     assert load_model(class_run.key, settings).card.key == class_run.key
     with pytest.raises(CvAutomlError, match="begins the keys of 2 kept models"):
         load_model(class_run.key[:8], settings)
-    with pytest.raises(CvAutomlError, match=f"no kept model of run 'nowhere' .*{class_run.key}.*--keep-models"):
+    with pytest.raises(
+        CvAutomlError, match=f"no kept model of run 'nowhere' .*{class_run.key}.*--keep-models"
+    ):
         load_model("nowhere", settings)
     with pytest.raises(CvAutomlError, match="it is empty"):
         load_model("a", settings.model_copy(update={"models_dir": tmp_path / "none"}))
