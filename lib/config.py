@@ -60,9 +60,14 @@ class SegmentationSettings(Frozen):
     batch_size: int = Field(4, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
-    image_height_px: int = Field(128, ge=32)
-    image_width_px: int = Field(800, ge=32)
+    image_height_px: Literal[0] | Annotated[int, Field(ge=32)] = 0
+    image_width_px: Literal[0] | Annotated[int, Field(ge=32)] = 0
+    most_pixels: int = Field(102_400, ge=1024)
+    input: Literal["resized", "crops", "tiles"] = "resized"
+    masks: Literal["multilabel", "multiclass"] = "multilabel"
     threshold: float = Field(0.5, gt=0, lt=1)
+    tta: Literal["none", "flips"] = "none"
+    tuned_for: Literal["both", "dice", "defect_dice"] = "both"
 
 
 class FinetuneSettings(Frozen):
