@@ -39,7 +39,7 @@ class MaskHead(Head):
     def options(self, settings: Settings) -> dict[str, Option]:
         """What images are shown how, what masks look like, and how probabilities become masks."""
         chosen = settings.segmentation
-        return {name: getattr(chosen, name) for name in ("input", "masks", "threshold", "tta", "tuned_for")}
+        return {name: getattr(chosen, name) for name in ("input", "masks", "threshold", "tuned_for")}
 
     def incompatibility(self, backbone: BackboneInfo, task: Task, finetune: bool) -> str | None:
         """Besides the usual reasons: timm shows no feature maps of a few networks."""

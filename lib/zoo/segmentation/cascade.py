@@ -14,14 +14,14 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from lib.clock import Clock
-from lib.errors import CvAutomlError, TooLittleDataError
+from lib.errors import CvAutomlError
 from lib.records.schema import Option
 from lib.zoo.jobs import Standardisation, TrainingJob, TrainingResult
 from lib.zoo.preprocessing import Indices
 from lib.zoo.segmentation.crops import batches_of
 from lib.zoo.segmentation.frozen_maps import FrozenMaps
 from lib.zoo.segmentation.metrics import PixelCounts
-from lib.zoo.segmentation.post_processing import Answered, Aim, aimed_at
+from lib.zoo.segmentation.post_processing import Aim, Answered, aimed_at
 from lib.zoo.segmentation.pyramid import Maps
 from lib.zoo.segmentation.training import MaskTraining, refuse_without_train
 from lib.zoo.training import Answers, seeded
@@ -87,7 +87,9 @@ class Switches(nn.Module):
             asked = scores[:, thresholds]
             reached = torch.stack(
                 [
-                    aimed_at(torch.where(self.on(scores) & (asked >= t), dice, (~present).double()), present, aim)
+                    aimed_at(
+                        torch.where(self.on(scores) & (asked >= t), dice, (~present).double()), present, aim
+                    )
                     for t in CANDIDATES
                 ]
             )
@@ -155,9 +157,11 @@ class _CascadeTraining(MaskTraining):
         validation = super()._choose(validation)
         if not validation:
             return validation
-        counts = PixelCounts.joined([self._counted(*one) for one in validation], len(self.classes))
+        counts = PixelCounts.joined(
+            [PixelCounts.of(self.pair.post.masks(p), t) for p, t in validation], len(self.classes)
+        )
         scores = self.switches.scores(self._pooled(self.job.data_set.indices("validation"))).cpu()
-        self.switches.cpu().choose(scores, counts.dice, counts.has_mask, self.aim)
+        self.switches.cpu().choose(scores, counts.dice, counts.has_mask, self.options["tuned_for"])
         sizes = [len(truth) for _, truth in validation]
         switched = zip(validation, self.switches.on(scores).split(sizes), strict=True)
         self.switches.to(self.job.device)

@@ -22,7 +22,9 @@ Corner = tuple[int, int]
 
 def padded(pixels: npt.NDArray[np.generic], height_px: int, width_px: int) -> npt.NDArray[np.generic]:
     """(height, width, …) → at least the given size, the border repeated below and to the right."""
-    missing = [max(want - have, 0) for want, have in zip((height_px, width_px), pixels.shape[:2], strict=True)]
+    missing = [
+        max(want - have, 0) for want, have in zip((height_px, width_px), pixels.shape[:2], strict=True)
+    ]
     pads = [(0, missing[0]), (0, missing[1]), *[(0, 0)] * (pixels.ndim - 2)]
     return np.pad(pixels, pads, mode="edge") if any(missing) else pixels
 

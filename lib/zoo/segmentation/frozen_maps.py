@@ -50,7 +50,7 @@ class FrozenMaps:
     def of(self, indices: Indices) -> Maps:
         """The maps (n, c, h, w) on the device, channels last, as float32."""
         levels = zip(*self.maps.of(indices), strict=True)
-        return tuple(_placed(torch.stack(level), self.device) for level in levels)
+        return tuple(_placed(torch.stack([one.float() for one in level]), self.device) for level in levels)
 
     @torch.no_grad()
     def computed(self, images: torch.Tensor) -> Maps:
@@ -73,7 +73,9 @@ class FrozenMaps:
         images = torch.from_numpy(self.sized.images(np.array(rest))).to(self.device)
         levels = self.pyramid.own_maps(normalised_tensor(images, self.sized.spec).to(self.dtype))
         # Copies of their own: a slice would hold the whole batch in memory.
-        found = [tuple(m.clone() for m in maps) for maps in zip(*(_half(one).cpu() for one in levels), strict=True)]
+        found = [
+            tuple(m.clone() for m in maps) for maps in zip(*(_half(one).cpu() for one in levels), strict=True)
+        ]
         if self.disk:
             facts = {"seconds": f"{(time.perf_counter() - start) / len(rest):.6f}"}
             files = [self.sized.data_set.files[index] for index in rest]

@@ -12,9 +12,7 @@ TYPICAL_PX = (320, 320)
 CROP_PX = 256
 
 
-def image_size(
-    settings: SegmentationSettings, sizes: npt.NDArray[np.int64] | None = None
-) -> tuple[int, int]:
+def image_size(settings: SegmentationSettings, sizes: npt.NDArray[np.int64] | None = None) -> tuple[int, int]:
     """(height, width) in pixels; a side that is 0 in the settings comes from `sizes` (n, 2), heights and widths of the images.
 
     That is their median, brought down to `most_pixels` where it is larger, in steps of 32 pixels, which every decoder halves

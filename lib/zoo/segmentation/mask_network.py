@@ -2,69 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from lib.records import Recipe
+from lib.zoo.augmentation import views_of
 from lib.zoo.base import Backbone
 from lib.zoo.segmentation.decoders import DECODERS
+from lib.zoo.segmentation.post_processing import PostProcessing
 from lib.zoo.segmentation.pyramid import Maps, Pyramid, to_size
-
-Flip = tuple[int, ...]
-FLIPS: tuple[Flip, ...] = ((), (-1,), (-2,), (-2, -1))
-"""What test-time flips average: the image, mirrored left to right, upside down, and both."""
 
 
 class MaskNetwork(nn.Module):
     """Normalised float32 images (n, 3, height, width) → probabilities (n, n_classes, height, width), without the background.
 
-    `multiclass`: one class or the background a pixel (softmax); else every class by itself (sigmoid). `switches`: where it is
-    given, a module that turns the network's own maps into (n, n_classes), 0 where a mask is switched off.
+    `multiclass`: one class or the background a pixel (softmax); else every class by itself (sigmoid). `tta`: the views whose
+    answers are averaged. `switches`: where it is given, a module that turns the network's own maps and the probabilities into
+    probabilities, 0 where a mask is switched off. The post-processing that was chosen is kept beside the weights.
     """
 
+    thresholds: torch.Tensor
+    areas: torch.Tensor
+
     def __init__(
-        self, pyramid: Pyramid, decoder: nn.Module, size: tuple[int, int], multiclass: bool, flips: bool
+        self,
+        pyramid: Pyramid,
+        decoder: nn.Module,
+        size: tuple[int, int],
+        n_classes: int,
+        multiclass: bool = False,
+        tta: str = "none",
     ) -> None:
         super().__init__()
         self.pyramid, self.decoder, self.size, self.multiclass = pyramid, decoder, size, multiclass
-        self.flips = FLIPS if flips else FLIPS[:1]
+        self.views = views_of(tta)
         self.switches: nn.Module | None = None
+        plain = PostProcessing.plain(n_classes)
+        self.register_buffer("thresholds", plain.thresholds)
+        self.register_buffer("areas", plain.areas)
 
     @classmethod
     def of(cls, name: str, backbone: Backbone, recipe: Recipe, n_classes: int) -> MaskNetwork:
         """Untrained, with the decoder called `name`, as the recipe wants it."""
         size = (recipe.image_height_px, recipe.image_width_px)
-        build, multiclass = DECODERS[name], is_multiclass(recipe)
+        build, multiclass = DECODERS[name], recipe.options.get("masks") == "multiclass"
         pyramid = Pyramid(backbone, *size, strides=build.strides)
         decoder = build(pyramid.channels, n_classes + multiclass)
-        return cls(pyramid, decoder, size, multiclass, recipe.options.get("tta") == "flips")
+        return cls(pyramid, decoder, size, n_classes, multiclass, str(recipe.options.get("tta", "none")))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities, the mean over the flips."""
-        return averaged(lambda flip: self.answer(self.pyramid.own_maps(images.flip(flip))), self.flips)
+        """Probabilities, the mean over the views."""
+        return self.mean_of_views(images, lambda seen: self.answer(self.pyramid.own_maps(seen)))
+
+    def mean_of_views(
+        self, images: torch.Tensor, answer: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """The mean of what `answer` says to images (n, 3, h, w) in every view, each turned back."""
+        answers = [back(answer(see(images))) for see, back in self.views]
+        return torch.stack(answers).mean(dim=0) if len(answers) > 1 else answers[0]
 
     def answer(self, own_maps: Maps) -> torch.Tensor:
         """The network's own maps → probabilities, switched off where the switches say so."""
-        probabilities = self.probabilities(self.logits(own_maps))
+        logits = self.logits(own_maps)
+        probabilities = logits.softmax(dim=1)[:, 1:] if self.multiclass else logits.sigmoid()
         return probabilities if self.switches is None else self.switches(own_maps, probabilities)
 
     def logits(self, own_maps: Maps) -> torch.Tensor:
         """float32 logits (n, n_classes, height, width); of multiclass masks the background first."""
         return to_size(self.decoder(self.pyramid.placed(own_maps)).float(), self.size)
 
-    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Probabilities (n, n_classes, height, width)."""
-        return logits.softmax(dim=1)[:, 1:] if self.multiclass else logits.sigmoid()
+    @property
+    def post(self) -> PostProcessing:
+        """How its probabilities become masks."""
+        return PostProcessing(self.thresholds.cpu(), self.areas.cpu())
 
-
-def averaged(answer: object, flips: Sequence[Flip]) -> torch.Tensor:
-    """The mean of `answer(flip)` over the flips, each turned back."""
-    answers = [answer(flip).flip(flip) for flip in flips]  # type: ignore[operator]
-    return torch.stack(answers).mean(dim=0) if len(answers) > 1 else answers[0]
-
-
-def is_multiclass(recipe: Recipe) -> bool:
-    """Whether a pixel has one class at most."""
-    return recipe.options.get("masks") == "multiclass"
+    @post.setter
+    def post(self, chosen: PostProcessing) -> None:
+        self.thresholds.copy_(chosen.thresholds)
+        self.areas.copy_(chosen.areas)

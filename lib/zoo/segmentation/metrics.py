@@ -117,7 +117,8 @@ def _n_pixels(counts: PixelCounts) -> torch.Tensor:
 def mask_standard_errors(counts: PixelCounts) -> dict[str, float]:
     """Of dice, miou and defect_dice, where they are defined: how far each would vary with other images."""
     influences = {
-        name: influence_of_ratios(above, below).mean(axis=1) for name, (above, below) in _ratios(counts).items()
+        name: influence_of_ratios(above, below).mean(axis=1)
+        for name, (above, below) in _ratios(counts).items()
     }
     return {name: standard_error(influence) for name, influence in influences.items()}
 
