@@ -6,7 +6,7 @@ an empty answer, so that is the usual remedy there; taken alone it would rather 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +21,6 @@ Answered = tuple[torch.Tensor, torch.Tensor]
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 # Shares of the image; the last one empties every mask: right for a class whose masks only do harm.
 AREAS = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 2.0)
-THRESHOLD, SMALLEST_AREA = "threshold", "smallest_area"
 
 
 @dataclass(frozen=True)
@@ -37,18 +36,9 @@ class PostProcessing:
         """One threshold for all, and every mask counts."""
         return cls(torch.full((n_classes,), threshold), torch.zeros(n_classes))
 
-    @classmethod
-    def of(cls, chosen: Mapping[str, Option], classes: Sequence[str]) -> PostProcessing:
-        """As a fold's `chosen` holds it; what it does not name is plain."""
-        found = [
-            torch.tensor([float(chosen.get(f"{what}:{name}", usual)) for name in classes])
-            for what, usual in ((THRESHOLD, 0.5), (SMALLEST_AREA, 0.0))
-        ]
-        return cls(*found)
-
     def chosen(self, classes: Sequence[str]) -> dict[str, Option]:
         """`threshold:<class>` and `smallest_area:<class>`, as a fold's `chosen` holds them."""
-        pairs = ((THRESHOLD, self.thresholds), (SMALLEST_AREA, self.areas))
+        pairs = (("threshold", self.thresholds), ("smallest_area", self.areas))
         return {
             f"{what}:{name}": round(float(value), 6)
             for what, values in pairs
@@ -59,7 +49,7 @@ class PostProcessing:
         """Probabilities (n, n_classes, h, w) → bool masks (n, n_classes, h, w)."""
         shape = (1, -1, 1, 1)
         masks = probabilities >= self.thresholds.to(probabilities).reshape(shape)
-        areas = masks.double().mean(dim=(2, 3), keepdim=True)
+        areas = masks.float().mean(dim=(2, 3), keepdim=True)
         return masks & (areas >= self.areas.to(areas).reshape(shape))
 
 
