@@ -85,10 +85,14 @@ class SegmentationSettings(ImageTraining):
     loss: tuple[str, ...] = ("bce+dice",)
     augmentation: str = "flips"
     largest_gradient: float = Field(0.0, ge=0)
+    tta: Literal["none", "flips"] = "none"
+    image_height_px: Literal[0] | Annotated[int, Field(ge=32)] = 0
+    image_width_px: Literal[0] | Annotated[int, Field(ge=32)] = 0
+    most_pixels: int = Field(102_400, ge=1024)
+    input: Literal["resized", "crops", "tiles"] = "resized"
     masks: Literal["multilabel", "multiclass"] = "multilabel"
-    image_height_px: int = Field(128, ge=32)
-    image_width_px: int = Field(800, ge=32)
     threshold: float = Field(0.5, gt=0, lt=1)
+    tuned_for: Literal["both", "dice", "defect_dice"] = "both"
 
 
 class FinetuneSettings(ImageTraining):

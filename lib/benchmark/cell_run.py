@@ -17,6 +17,7 @@ from lib.benchmark.plan import Cell
 from lib.config import PROJECT_ROOT, Settings
 from lib.datasets import DataSet
 from lib.errors import CvAutomlError
+from lib.features.cache import FeatureCache
 from lib.features.embeddings import Embeddings, embeddings_of
 from lib.inference.models import keep_model
 from lib.records import Environment, HeadInfo, Latency, RunRecord, Timing
@@ -112,6 +113,7 @@ def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener)
         seed=cell.seed,
         device=device,
         features=embeddings.values if embeddings else None,
+        maps_cache=FeatureCache(bench.settings.cache_dir / "maps", bench.settings.cache_size_gb),
         on_epoch=lambda entry: listener.epoch_ends(cell, entry),
     )
     folds, halvings = _train_folds(cell, job, listener)

@@ -71,12 +71,18 @@ def cells_of(selection: Selection, settings: Settings, precision: str) -> Iterat
     """Data set by data set, backbone by backbone, head by head, seed by seed, so that the features of a data set and a backbone
     are needed once, in a row. `precision`: what the device computes in."""
     request = selection.request
-    for info in (one.info for one in selection.data_sets):
+    for one, info in ((one, one.info) for one in selection.data_sets):
         for backbone in selection.backbones:
             for head in selection.heads(info):
                 own = "fp32" if backbone.family == "handcrafted" else precision
                 recipe = recipe_for(
-                    head, info.task, settings, precision=own, epochs=request.epochs, finetune=request.finetune
+                    head,
+                    info.task,
+                    settings,
+                    precision=own,
+                    epochs=request.epochs,
+                    finetune=request.finetune,
+                    sizes=one.data_set.sizes,
                 )
                 recipe = recipe.model_copy(update={"folds": folds_of(request, info)})
                 for seed in dict.fromkeys(request.seeds):
