@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from PIL import Image, ImageOps
 
 METADATA = "cv_automl"
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
+OVERLAP = 0.25
 EXIT_SOME_SKIPPED, EXIT_NOTHING = 1, 2
 
 
@@ -37,20 +39,38 @@ class Model:
         self.facts = json.loads(found[METADATA])
         self.classes = self.facts["classes"]
         self.size = self.facts["width_px"], self.facts["height_px"]
+        self.on_windows = self.facts.get("input") == "windows"
         self.interpolation = Image.Resampling[self.facts["interpolation"].upper()]
 
     def probabilities(self, image: Image.Image) -> np.ndarray:
         """(n_classes,), or (n_classes, height_px, width_px) for masks."""
         image = image if image.size == self.size else image.resize(self.size, self.interpolation)
+        return self.answer(np.asarray(image))
+
+    def answer(self, pixels: np.ndarray) -> np.ndarray:
+        """Of uint8 pixels (height_px, width_px, 3)."""
         mean, std = (np.array(self.facts[name], dtype=np.float32) for name in ("mean", "std"))
-        pixels = np.asarray(image, dtype=np.float32) * (1 / (255 * std)) - mean / std
-        batch = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], dtype=np.float32)
+        values = pixels.astype(np.float32) * (1 / (255 * std)) - mean / std
+        batch = np.ascontiguousarray(values.transpose(2, 0, 1)[None], dtype=np.float32)
         return self.session.run(None, {self.session.get_inputs()[0].name: batch})[0][0]
+
+    def stitched(self, image: Image.Image) -> np.ndarray:
+        """(n_classes, height, width) from windows of the image as it is, each a quarter over the next; the mean where they overlap."""
+        width, height = self.size
+        missing = [(0, max(want - have, 0)) for want, have in ((height, image.height), (width, image.width))]
+        pixels = np.pad(np.asarray(image), [*missing, (0, 0)], mode="edge")
+        total = np.zeros((len(self.classes), *pixels.shape[:2]), dtype=np.float32)
+        times = np.zeros(pixels.shape[:2], dtype=np.float32)
+        for y in starts(pixels.shape[0], height):
+            for x in starts(pixels.shape[1], width):
+                total[:, y : y + height, x : x + width] += self.answer(pixels[y : y + height, x : x + width])
+                times[y : y + height, x : x + width] += 1
+        return total / times
 
     def masks(self, image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
         """bool masks and probabilities (n_classes, height, width) of the image's own size: a class whose share of the pixels is
         below its smallest area, at the size the network sees, has none."""
-        answered = self.probabilities(image)
+        answered = self.stitched(image) if self.on_windows else self.probabilities(image)
         enlarged = np.zeros((len(answered), image.height, image.width), dtype=np.float32)
         masks = np.zeros(enlarged.shape, dtype=bool)
         limits = zip(self.facts["thresholds"], self.facts["smallest_areas"], strict=True)
@@ -58,10 +78,23 @@ class Model:
             threshold = np.float32(threshold)
             share = (answered[k] >= threshold).mean()
             if share > 0 and share >= smallest:
-                small = Image.fromarray(answered[k])
-                enlarged[k] = np.asarray(small.resize(image.size, Image.Resampling.BILINEAR))
+                enlarged[k] = self.sized(answered[k], image)
                 masks[k] = enlarged[k] >= threshold
         return masks, enlarged
+
+    def sized(self, answered: np.ndarray, image: Image.Image) -> np.ndarray:
+        """Probabilities of one class, of the image's size."""
+        if self.on_windows:
+            return answered[: image.height, : image.width]
+        return np.asarray(Image.fromarray(answered).resize(image.size, Image.Resampling.BILINEAR))
+
+
+def starts(side: int, window: int) -> list[int]:
+    """Where the fewest windows begin that cover a side and share a quarter or more with their neighbours."""
+    if side <= window:
+        return [0]
+    n = 1 + math.ceil((side - window) / (window * (1 - OVERLAP)))
+    return np.linspace(0, side - window, n).round().astype(int).tolist()
 
 
 def read(path: Path) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,15 @@ from PIL import Image as PillowImage
 
 from lib.datasets.annotations import components
 from lib.inference.models import ModelCard
+from lib.zoo.base import Image
 
 Floats = npt.NDArray[np.float32]
 Masks = npt.NDArray[np.bool_]
 DEFAULT_THRESHOLD = 0.5
+BATCH = 8
+
+Answer = Callable[[Image], Floats]
+"""uint8 images (n, height_px, width_px, 3) → probabilities."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,9 @@ class PostProcessing:
 
     thresholds: tuple[float, ...]
     smallest_areas: tuple[float, ...]
+    full_size: bool = (
+        False  # probabilities are of the image's own size already, padded below and to the right
+    )
 
     @classmethod
     def of(cls, card: ModelCard) -> PostProcessing:
@@ -32,7 +41,7 @@ class PostProcessing:
             [float(card.chosen.get(f"{name}:{label}", default)) for label in card.classes]
             for name, default in (("threshold", usual), ("smallest_area", 0.0))
         ]
-        return cls(tuple(values[0]), tuple(values[1]))
+        return cls(tuple(values[0]), tuple(values[1]), card.works_on_windows)
 
     def kept(self, probabilities: Floats) -> npt.NDArray[np.bool_]:
         """Classes (n_classes,) whose mask is not empty: `probabilities` (n_classes, h, w) of the size the network sees."""
@@ -40,15 +49,28 @@ class PostProcessing:
         return (shares > 0) & (shares >= np.array(self.smallest_areas))
 
     def masks(self, probabilities: Floats, height: int, width: int) -> tuple[Masks, Floats]:
-        """Masks bool (n_classes, height, width) and the probabilities enlarged to that size, 0 for empty classes."""
+        """Masks bool (n_classes, height, width) and the probabilities of that size, 0 for empty classes."""
         enlarged = np.zeros((len(probabilities), height, width), dtype=np.float32)
         for k in np.flatnonzero(self.kept(probabilities)):
-            enlarged[k] = resized_map(probabilities[k], height, width)
+            own = probabilities[k]
+            enlarged[k] = own[:height, :width] if self.full_size else resized_map(own, height, width)
         return (enlarged >= self._thresholds) & (enlarged > 0), enlarged
 
     @property
     def _thresholds(self) -> Floats:
         return np.array(self.thresholds, dtype=np.float32)[:, None, None]
+
+
+def window_map(card: ModelCard, image: Image, answer: Answer) -> Floats:
+    """Probabilities (n_classes, height, width) of an image, or of one window where it is smaller, put together from windows."""
+    import torch
+
+    from lib.zoo.segmentation.crops import padded, stitched
+
+    window = (card.input.height_px, card.input.width_px)
+    whole = padded(image, *window).astype(np.uint8, copy=False)
+    answered = stitched(whole, window, len(card.classes), lambda seen: torch.from_numpy(answer(seen)), BATCH)
+    return answered.numpy()
 
 
 def resized_map(values: Floats, height: int, width: int) -> Floats:

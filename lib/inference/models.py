@@ -66,6 +66,11 @@ class ModelCard(Frozen):
         """Whether it answers with masks rather than with one class an image."""
         return self.data_set.task == "segmentation"
 
+    @property
+    def works_on_windows(self) -> bool:
+        """Whether it sees windows of an image at full resolution rather than the whole image resized."""
+        return self.answers_masks and self.recipe.options.get("input", "resized") != "resized"
+
     def __str__(self) -> str:
         tuning = " fine-tuned" if self.recipe.finetune else ""
         return f"{self.data_set.name} · {self.backbone.name} × {self.head}{tuning} · seed {self.seed}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,21 +13,20 @@ import torch
 
 from lib.datasets import DataSet
 from lib.errors import CvAutomlError
-from lib.inference.masks import PostProcessing
+from lib.inference.masks import BATCH, Answer, Floats, PostProcessing, window_map
 from lib.inference.models import KeptModel
 from lib.inference.onnx_file import OnnxModel
 from lib.records import Latency
-from lib.zoo.base import Image
+from lib.records.schema import METRICS
 from lib.zoo.latency import BATCH_SIZES, measure
 from lib.zoo.metrics import labels_of, ranking_metrics
-from lib.zoo.preprocessing import Indices, SizedImages
+from lib.zoo.preprocessing import SizedImages
 
-BATCH = 8
 RANDOM_IMAGES = 16
 LATENCY_BUDGET_S = 4.0
 
-Answer = Callable[[Image], npt.NDArray[np.float32]]
-"""uint8 images (n, height_px, width_px, 3) → probabilities."""
+Truth = npt.NDArray[Any]
+"""Labels (n,) or masks (n, n_classes, h, w)."""
 
 
 @dataclass(frozen=True)
@@ -46,86 +46,91 @@ class Examples:
 
     def __init__(self, model: KeptModel, data_set: DataSet | None) -> None:
         """Raises CvAutomlError for another data set than the model was trained on: its test part may be known to the model."""
-        card = model.card
-        self.data_set, self.spec, self.card = data_set, card.input, card
+        self.card, self.spec, self.data_set = model.card, model.card.input, data_set
         if data_set is None:
             return
-        if data_set.fingerprint != card.data_set.fingerprint:
-            trained = f"the model was trained on {card.data_set.name}"
+        trained = self.card.data_set
+        if data_set.fingerprint != trained.fingerprint:
             raise CvAutomlError(
-                f"data set '{data_set.name}': {trained}, and this one has other images, labels or views"
+                f"data set '{data_set.name}': the model was trained on {trained.name}, "
+                "and this one has other images, labels or views"
             )
-        self.data_set = data_set.fold(card.data_set.split, card.fold)
-        self.sized = SizedImages(self.data_set, card.input)
-        self.rows = self.data_set.indices("test")
-
-    def batches(self) -> Iterator[tuple[Image, Indices | None]]:
-        """Images with their positions in the data set, None for noise."""
-        shape = (self.spec.height_px, self.spec.width_px, 3)
-        if self.data_set is None:
-            noise = np.random.default_rng(0).integers(0, 256, (RANDOM_IMAGES, *shape), dtype=np.uint8)
-            yield from ((noise[i : i + BATCH], None) for i in range(0, RANDOM_IMAGES, BATCH))
-            return
-        for start in range(0, len(self.rows), BATCH):
-            rows = self.rows[start : start + BATCH]
-            yield self.sized.images(rows), rows
+        self.data_set = data_set.fold(trained.split, self.card.fold)
 
     def compared(self, answer: Answer, expected: Answer) -> tuple[float, dict[str, float]]:
         """The largest absolute difference of two ways of answering, and the metrics of the first."""
-        largest, judge = 0.0, self._judge()
-        for images, rows in self.batches():
-            given = answer(images)
-            difference = np.abs(given - expected(images)).max()
-            # Not a number is further off than any number.
-            largest = max(largest, float(difference)) if np.isfinite(difference) else float("inf")
-            if rows is not None:
-                judge.see(given, rows)
-        return largest, judge.metrics() if self.data_set is not None and np.isfinite(largest) else {}
+        judge = _MaskJudge(self.card) if self.card.answers_masks else _ClassJudge()
+        differences = []
+        for given, wanted, truth in self._both(answer, expected):
+            differences.append(float(np.abs(given - wanted).max()))
+            if truth is not None:
+                judge.see(given, truth)
+        largest = max(differences) if np.isfinite(differences).all() else float("inf")
+        if self.data_set is None or not np.isfinite(largest):
+            return largest, {}
+        metrics = judge.metrics()
+        return largest, {name: metrics[name] for name in METRICS[self.card.data_set.task] if name in metrics}
 
-    def _judge(self) -> ClassJudge | MaskJudge:
-        return (MaskJudge if self.card.answers_masks else ClassJudge)(self)
+    def _both(self, answer: Answer, expected: Answer) -> Iterator[tuple[Floats, Floats, Truth | None]]:
+        """Both answers to a batch, and its truth where it is known."""
+        if self.data_set is None:
+            shape = (RANDOM_IMAGES, self.spec.height_px, self.spec.width_px, 3)
+            noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+            for batch in np.split(noise, range(BATCH, RANDOM_IMAGES, BATCH)):
+                yield answer(batch), expected(batch), None
+        elif self.card.works_on_windows:
+            yield from self._of_windows(self.data_set, answer, expected)
+        else:
+            sized, rows = SizedImages(self.data_set, self.spec), self.data_set.indices("test")
+            for some in np.split(rows, range(BATCH, len(rows), BATCH)):
+                truth = sized.masks(some) if self.card.answers_masks else labels_of(self.data_set)[some]
+                images = sized.images(some)
+                yield answer(images), expected(images), truth
+
+    def _of_windows(
+        self, data_set: DataSet, answer: Answer, expected: Answer
+    ) -> Iterator[tuple[Floats, Floats, Truth]]:
+        from lib.zoo.segmentation.crops import Windows
+
+        windows = Windows(data_set, self.spec, "tiles", seed=0)
+        for index in data_set.indices("test").tolist():
+            image, masks = windows.whole(index)
+            given, wanted = (window_map(self.card, image, one)[None] for one in (answer, expected))
+            yield given, wanted, masks[None]
 
 
-class ClassJudge:
-    """Collects probabilities, and ranks."""
+class _ClassJudge:
+    """Collects probabilities and labels, and ranks."""
 
-    def __init__(self, examples: Examples) -> None:
-        self.examples = examples
-        self.seen: list[npt.NDArray[np.float32]] = []
+    def __init__(self) -> None:
+        self.seen: list[tuple[Floats, Truth]] = []
 
-    def see(self, probabilities: npt.NDArray[np.float32], rows: Indices) -> None:
-        """One batch."""
-        self.seen.append(probabilities)
+    def see(self, probabilities: Floats, truth: Truth) -> None:
+        self.seen.append((probabilities, truth))
 
     def metrics(self) -> dict[str, float]:
-        """Of all that was seen."""
-        assert self.examples.data_set is not None
-        labels = labels_of(self.examples.data_set)[self.examples.rows]
-        return ranking_metrics(labels, np.concatenate(self.seen).astype(np.float64))
+        probabilities, labels = (np.concatenate(part) for part in zip(*self.seen, strict=True))
+        return ranking_metrics(labels, probabilities.astype(np.float64))
 
 
-class MaskJudge:
-    """Counts pixels after post-processing, at the size the network sees."""
+class _MaskJudge:
+    """Counts pixels after post-processing, at the size the network works at."""
 
-    def __init__(self, examples: Examples) -> None:
+    def __init__(self, card: Any) -> None:
+        self.post_processing = PostProcessing.of(card)
+        self.seen: list[Any] = []
+
+    def see(self, probabilities: Floats, truth: Truth) -> None:
         from lib.zoo.segmentation.metrics import PixelCounts
 
-        self.examples, self.count = examples, PixelCounts
-        self.post_processing = PostProcessing.of(examples.card)
-        self.seen: list[PixelCounts] = []
-
-    def see(self, probabilities: npt.NDArray[np.float32], rows: Indices) -> None:
-        """One batch."""
-        size = probabilities.shape[-2:]
+        size = truth.shape[-2:]
         masks = np.stack([self.post_processing.masks(one, *size)[0] for one in probabilities])
-        truth = self.examples.sized.masks(rows)
-        self.seen.append(self.count.of(torch.from_numpy(masks), torch.from_numpy(truth)))
+        self.seen.append(PixelCounts.of(torch.from_numpy(masks), torch.from_numpy(truth)))
 
     def metrics(self) -> dict[str, float]:
-        """Of all that was seen."""
-        from lib.zoo.segmentation.metrics import mask_metrics
+        from lib.zoo.segmentation.metrics import PixelCounts, mask_metrics
 
-        return mask_metrics(self.count.joined(self.seen))
+        return mask_metrics(PixelCounts.joined(self.seen, len(self.post_processing.thresholds)))
 
 
 def examined(
@@ -133,12 +138,10 @@ def examined(
 ) -> Form:
     """One form of the model: an ONNX file, or with `path` None torch itself."""
     answer: Answer = model.probabilities
+    size = sum(value.nbytes for value in model.network.state_dict().values())
     if path:
-        opened = OnnxModel.opened(path)
+        opened, size = OnnxModel.opened(path), path.stat().st_size
         answer = lambda images: opened.probabilities(images, model.card.input)  # noqa: E731
-        size = path.stat().st_size
-    else:
-        size = sum(value.nbytes for value in model.network.state_dict().values())
     difference, metrics = examples.compared(answer, model.probabilities)
     shape = (max(BATCH_SIZES), model.card.input.height_px, model.card.input.width_px, 3)
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

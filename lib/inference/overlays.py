@@ -42,10 +42,10 @@ def _colour(k: int) -> tuple[int, int, int]:
 
 def _tinted(image: npt.NDArray[np.uint8], masks: Masks) -> npt.NDArray[np.uint8]:
     tinted = image.astype(np.float32)
-    for k in np.flatnonzero(masks.any(axis=(1, 2))):
-        inner = ndimage.binary_erosion(masks[k])
-        tinted[inner] = (1 - STRENGTH) * tinted[inner] + STRENGTH * np.array(_colour(k))
-        tinted[masks[k] & ~inner] = _colour(k)
+    for k in np.flatnonzero(masks.any(axis=(1, 2))).tolist():
+        inner, colour = ndimage.binary_erosion(masks[k]), np.array(_colour(k), dtype=np.float32)
+        tinted[inner] = (1 - STRENGTH) * tinted[inner] + STRENGTH * colour
+        tinted[masks[k] & ~inner] = colour
     return tinted.round().astype(np.uint8)
 
 

@@ -19,13 +19,12 @@ from lib.errors import CvAutomlError
 from lib.files import refuse_output, replacing, short_hash, writing
 from lib.inference.folder import ImageFolder, Picture, pictures
 from lib.inference.journal import Journal
-from lib.inference.masks import Defect, PostProcessing, defects, index_map
+from lib.inference.masks import BATCH, Defect, PostProcessing, defects, index_map, window_map
 from lib.inference.models import KeptModel
 from lib.inference.submission import ClassSubmission, Form, MaskSubmission, Sample
 
 PREDICTIONS_FILE, DEFECTS_FILE = "predictions.csv", "defects.csv"
 MASKS, OVERLAYS, BY_CLASS = "masks", "overlays", "masks_by_class"
-BATCH_SIZE = 8
 OVERLAY_QUALITY = 90
 
 OnProgress = Callable[[int, int], None]
@@ -81,7 +80,7 @@ def predict_folder(
         todo = [file for file in folder.files if file not in journal.done]
         outcome = Outcome(len(folder.files), len(folder.files) - len(todo))
         done = outcome.resumed
-        for batch in _batches(pictures(folder, todo, model.card.input, 2 * BATCH_SIZE)):
+        for batch in _batches(pictures(folder, todo, model.card.input, 2 * BATCH)):
             readable = [one for one in batch if one.sized is not None]
             outcome.skipped += [one.problem for one in batch if one.problem]
             for one, found in zip(readable, answer.found(readable), strict=True):
@@ -96,7 +95,7 @@ def predict_folder(
 
 
 def _batches(images: Iterator[Picture]) -> Iterator[list[Picture]]:
-    while batch := list(islice(images, BATCH_SIZE)):
+    while batch := list(islice(images, BATCH)):
         yield batch
 
 
@@ -162,14 +161,19 @@ class MaskAnswers:
         """The runs of each picture's masks and its defects; the pictures to look at are written."""
         if not batch:
             return
-        answers = self.model.probabilities(_stacked(batch))
-        for one, answer in zip(batch, answers, strict=True):
+        for one, answer in zip(batch, self._answers(batch), strict=True):
             assert one.image is not None
             masks, probabilities = self.post_processing.masks(answer, *one.image.shape[:2])
             pieces = defects(masks, probabilities, self.model.card.classes)
             if self.wanted.out:
                 self._draw(self.wanted.out, one, masks, probabilities, pieces)
             yield {"runs": [encode(mask) for mask in masks], "defects": [asdict(piece) for piece in pieces]}
+
+    def _answers(self, batch: Sequence[Picture]) -> Iterable[npt.NDArray[np.float32]]:
+        card, answer = self.model.card, self.model.probabilities
+        if not card.works_on_windows:
+            return answer(_stacked(batch))
+        return (window_map(card, one.image, answer) for one in batch if one.image is not None)
 
     def _draw(
         self,

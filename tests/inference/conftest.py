@@ -46,7 +46,7 @@ class Kept:
         return replace(model, card=model.card.model_copy(update={"chosen": chosen}))
 
 
-def keeping(folder: Path, **segmentation: int) -> Settings:
+def keeping(folder: Path, **segmentation: int | str) -> Settings:
     """Settings that keep models, every folder inside `folder`."""
     settings = load_settings(environment={})
     return settings.model_copy(
@@ -113,3 +113,10 @@ def mask_run(kept_folder: Path, untimed: None) -> Kept:
     """`deeplabv3plus` on bright and dark squares."""
     settings = keeping(kept_folder, image_height_px=32, image_width_px=64)
     return run_kept(settings, write_squares(kept_folder / "squares"), "deeplabv3plus")
+
+
+@pytest.fixture(scope="session")
+def window_run(kept_folder: Path, mask_run: Kept) -> Kept:
+    """`linear_mask` on windows of the same squares at full resolution."""
+    settings = keeping(kept_folder, image_height_px=32, image_width_px=32, input="tiles")
+    return run_kept(settings, mask_run.data_set, "linear_mask")

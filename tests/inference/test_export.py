@@ -109,28 +109,39 @@ def deployed(model, folder, out):
     )
 
 
-def test_the_deployed_program_says_without_torch_what_predict_says(class_run, mask_run, tmp_path):
-    for kept, model in ((class_run, class_run.load()), (mask_run, mask_run.drawing())):
-        folder, path = kept.data_set / "images", tmp_path / f"{kept.key}.onnx"
+@pytest.fixture
+def both(tmp_path):
+    """Runs predict and, without torch, the deployed program on a kept run's images: the folders of both."""
+
+    def run(kept, model):
+        folder, path = kept.data_set / "images", tmp_path / "m.onnx"
         onnx_file.export(model, path)
         predict_folder(model, folder, Wanted(out=tmp_path / "ours"), tmp_path / "cache")
         done = deployed(path, folder, tmp_path / "theirs")
         assert done.returncode == 0, done.stderr
+        return tmp_path / "ours", tmp_path / "theirs"
+
+    return run
+
+
+def test_the_deployed_program_gives_without_torch_the_classes_of_predict(class_run, both):
     ours, theirs = (
-        (tmp_path / who / "predictions.csv").read_text().splitlines() for who in ("ours", "theirs")
+        (out / "predictions.csv").read_text().splitlines() for out in both(class_run, class_run.load())
     )
     assert len(ours) == len(theirs) == 37
     for one, other in zip(ours[1:], theirs[1:], strict=True):
         assert one.split(",")[:2] == other.split(",")[:2]
         assert np.allclose(*(np.array(line.split(",")[2:], float) for line in (one, other)), atol=1e-4)
-    masks = sorted((tmp_path / "ours" / "masks").iterdir())
-    same = [
-        np.asarray(Image.open(path))
-        == np.asarray(Image.open(tmp_path / "theirs" / "masks" / f"{path.name}.png"))
-        for path in masks
-    ]
+
+
+@pytest.mark.parametrize("run", ["mask_run", "window_run"])
+def test_the_deployed_program_gives_without_torch_the_masks_of_predict(request, both, run):
+    kept = request.getfixturevalue(run)
+    ours, theirs = both(kept, kept.drawing())
+    masks = {path.name: np.asarray(Image.open(path)) for path in (ours / "masks").iterdir()}
+    same = [mask == np.asarray(Image.open(theirs / "masks" / f"{name}.png")) for name, mask in masks.items()]
     assert len(masks) == 20
-    assert any(np.asarray(Image.open(path)).any() for path in masks)
+    assert any(mask.any() for mask in masks.values())
     assert np.mean(same) > 0.999
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -18,6 +19,7 @@ from lib.inference.masks import PostProcessing, defects, index_map
 from lib.inference.models import KeptModel
 from lib.inference.predicting import Wanted, predict_folder
 from lib.inference.submission import ClassSubmission, MaskSubmission, Sample
+from tests.running import run_script
 
 
 def rows_of(path):
@@ -50,6 +52,23 @@ def test_an_unreadable_image_is_skipped_and_told(class_run, tmp_path):
     assert len(outcome.skipped) == 1
     assert "broken.png" in outcome.skipped[0]
     assert len(rows_of(tmp_path / "out" / "predictions.csv")) == 12
+
+
+def test_predict_says_what_it_found_and_what_it_skipped(class_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CVAUTOML_CACHE_DIR", str(tmp_path / "cache"))
+    folder = shutil.copytree(class_run.data_set / "images" / "dark", tmp_path / "in")
+    (folder / "broken.png").write_bytes(b"no image")
+    words = ("--run", class_run.key, "--models", class_run.settings.models_dir)
+    asked = (folder, *words, "--submission", tmp_path / "s.csv")
+    code, out, err = run_script(monkeypatch, capsys, "zoo", "predict", *asked, "--json")
+    assert (code, json.loads(out)["images"], sum(json.loads(out)["counts"].values())) == (1, 13, 12)
+    assert "RANDOM WEIGHTS" in err
+    assert "skipped: " in err
+    assert len(rows_of(tmp_path / "s.csv")) == 12
+    code, out, _ = run_script(monkeypatch, capsys, "zoo", "models", *words[2:])
+    assert (code, class_run.key in out) == (0, True)
+    code, _, err = run_script(monkeypatch, capsys, "zoo", "predict", folder, "--run", "zzz", *asked[3:])
+    assert (code, "no kept model of run 'zzz'" in err) == (2, True)
 
 
 def test_an_interrupted_prediction_goes_on_and_sees_each_image_once(mask_run, tmp_path, monkeypatch):
