@@ -153,8 +153,7 @@ def run(
     elif as_json:
         echo_json(outcome.records)
     click.echo(f"records: {settings.runs_dir}", err=as_json)
-    if settings.keep_models:
-        click.echo(f"models: {settings.models_dir}, see `zoo.py models`", err=as_json)
+    predict.tell_kept(settings, outcome.records, as_json)
     if outcome.count("failed"):
         raise click.exceptions.Exit(EXIT_SOME_FAILED)
 
