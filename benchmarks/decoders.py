@@ -50,9 +50,7 @@ KINDS = ("memory", "disk", "none")
     "--results", type=click.Path(path_type=Path), default=RESULTS, show_default="benchmarks/results"
 )
 @settings_options
-def main(
-    dataset: Path, backbone: str, images: int, rounds: int, results: Path, settings: Settings
-) -> None:
+def main(dataset: Path, backbone: str, images: int, rounds: int, results: Path, settings: Settings) -> None:
     torch.set_num_threads(1)
     data_set, network = load_data_set(dataset, settings), open_backbone(backbone, settings)
     data_set = replace(data_set, parts=data_set.divisions("folds")[0].copy(), folds=())

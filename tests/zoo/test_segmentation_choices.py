@@ -38,7 +38,9 @@ def noisy_answers(n=20, seed=0):
 @pytest.mark.parametrize("aim", ["dice", "defect_dice", "both"])
 def test_threshold_and_area_are_the_best_of_the_whole_grid_for_each_class(aim):
     probabilities, truth = noisy_answers()
-    found = best_post_processing([(probabilities[:7], truth[:7]), (probabilities[7:], truth[7:])], 2, 0.5, aim)
+    found = best_post_processing(
+        [(probabilities[:7], truth[:7]), (probabilities[7:], truth[7:])], 2, 0.5, aim
+    )
     for k in range(2):
         target, present = truth[:, k].numpy(), truth[:, k].any(dim=(1, 2)).numpy()
 
@@ -57,10 +59,15 @@ def test_threshold_and_area_are_the_best_of_the_whole_grid_for_each_class(aim):
 
 def test_where_nothing_can_be_chosen_the_plain_threshold_stays():
     for answers in ([], [(torch.rand(3, 1, 4, 4).round(), torch.zeros(3, 1, 4, 4, dtype=torch.bool))][:0]):
-        assert best_post_processing(answers, 1, 0.3).chosen(["a"]) == {"threshold:a": 0.3, "smallest_area:a": 0}
+        assert best_post_processing(answers, 1, 0.3).chosen(["a"]) == {
+            "threshold:a": 0.3,
+            "smallest_area:a": 0,
+        }
     perfect = torch.zeros(2, 1, 4, 4)
     perfect[0, :, :2] = 1
-    assert best_post_processing([(perfect, perfect.bool())], 1, 0.4).thresholds.tolist() == pytest.approx([0.4])
+    assert best_post_processing([(perfect, perfect.bool())], 1, 0.4).thresholds.tolist() == pytest.approx(
+        [0.4]
+    )
 
 
 def test_small_masks_are_emptied_class_by_class():
@@ -88,7 +95,9 @@ def test_stages_of_a_cascade_are_scikit_learns_logistic_regressions():
 
 def test_a_cascade_switches_off_what_its_gate_is_sure_about():
     present = torch.tensor([[True], [True], [False], [False]])
-    dice = torch.tensor([[0.8], [0.7], [0.0], [0.0]], dtype=torch.float64)  # false alarms in both clean images
+    dice = torch.tensor(
+        [[0.8], [0.7], [0.0], [0.0]], dtype=torch.float64
+    )  # false alarms in both clean images
     scores = torch.tensor([[0.9, 0.9], [0.6, 0.9], [0.15, 0.9], [0.25, 0.9]])
     switches = Switches(3, 1)
     switches.choose(scores, dice, present, "dice")

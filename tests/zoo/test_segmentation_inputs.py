@@ -32,7 +32,9 @@ def test_answers_to_tiles_are_put_together_where_they_belong():
 
 def test_half_of_the_crops_of_an_image_show_its_defect():
     windows = Windows(made_up_set(), SPEC, "crops", seed=0)
-    images, masks = windows.drawn(np.zeros(200, np.int64))  # image 0: a square of 20 x 20 in a corner of 48 x 64
+    images, masks = windows.drawn(
+        np.zeros(200, np.int64)
+    )  # image 0: a square of 20 x 20 in a corner of 48 x 64
     assert images.shape == (200, 32, 32, 3) and masks.shape == (200, 2, 32, 32)
     assert (images[masks[:, 0]] == 255).all(), "image and mask are cut at the same place"
     alone = np.mean([squares(0)[0, y : y + 32, x : x + 32].any() for y in range(17) for x in range(33)])
@@ -63,7 +65,9 @@ def test_flips_average_the_answers_to_mirrored_images(unpretrained):
     backbone = open_backbone("test_resnet", unpretrained)
     recipe = job(unpretrained).recipe
     plain = MaskNetwork.of("linear_mask", backbone, recipe, 1).eval()
-    flipping = MaskNetwork.of("linear_mask", backbone, recipe.model_copy(update={"options": {"tta": "flips"}}), 1)
+    flipping = MaskNetwork.of(
+        "linear_mask", backbone, recipe.model_copy(update={"options": {"tta": "flips"}}), 1
+    )
     flipping.load_state_dict(plain.state_dict())
     image = torch.randn(1, 3, 48, 64)
     with torch.no_grad():
@@ -73,7 +77,12 @@ def test_flips_average_the_answers_to_mirrored_images(unpretrained):
 
 def test_dinov2_with_deeplabv3plus_trains_and_its_loss_falls(unpretrained):
     given = job(
-        unpretrained, made_up_set(n=10), "vit_small_patch14_dinov2", epochs=4, learning_rate=5e-3, batch_size=3
+        unpretrained,
+        made_up_set(n=10),
+        "vit_small_patch14_dinov2",
+        epochs=4,
+        learning_rate=5e-3,
+        batch_size=3,
     )
     result = HEADS["deeplabv3plus"]().train(given)
     losses = [entry.train_loss for entry in result.epochs]
