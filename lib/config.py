@@ -119,6 +119,8 @@ class Settings(Frozen):
     out_dir: Path = Path("data/als")
     datasets_dir: Path = Path("datasets")
     cache_dir: Path = Path(".cache")
+    models_dir: Path = Path("data/models")
+    keep_models: bool = False
     cache_size_gb: float = Field(20, gt=0)
     weights_dir: Path | None = None
     weights: Literal["pretrained", "random"] = "pretrained"
@@ -176,7 +178,7 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     base = path.resolve().parent
     folders = {
         name: base / folder
-        for name in ("runs_dir", "out_dir", "datasets_dir", "cache_dir", "weights_dir")
+        for name in ("runs_dir", "out_dir", "datasets_dir", "cache_dir", "models_dir", "weights_dir")
         if (folder := getattr(settings, name)) is not None
     }
     return settings.model_copy(update={name: folder.resolve() for name, folder in folders.items()})

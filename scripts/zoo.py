@@ -26,6 +26,7 @@ from lib.command_line import (
     terminal,
     weights_options,
 )
+from lib.commands import predict
 from lib.config import Settings
 
 if TYPE_CHECKING:
@@ -104,6 +105,9 @@ def _warn(sentences: Iterable[str]) -> None:
     help="90s, 30m, 2h: only as many cells as fit, those with the highest expected gain a second first.",
 )
 @metric_option()
+@click.option(
+    "--keep-models", is_flag=True, help="Keep each run's first fold as a model, for predict and export."
+)
 @shard_option
 @engine_options
 @json_option
@@ -116,6 +120,7 @@ def run(
     dry_run: bool,
     budget: str | None,
     metric: Metric | None,
+    keep_models: bool,
     as_json: bool,
 ) -> None:
     """Trains every cell that is not done, or the most promising within --budget.
@@ -128,6 +133,7 @@ def run(
     from lib.reporting.benchmark import plan_summary
     from lib.reporting.watching import watching
 
+    settings = settings.override(keep_models=keep_models or None)
     running, budget_s = Running(**how, by_results=bool(budget)), seconds_of(budget) if budget else 0.0
     sweep = prepared(request, settings, skip_failed=skip_failed, shard=shard)
     policy = _Policy(sweep, settings, metric) if budget else None
@@ -147,6 +153,8 @@ def run(
     elif as_json:
         echo_json(outcome.records)
     click.echo(f"records: {settings.runs_dir}", err=as_json)
+    if settings.keep_models:
+        click.echo(f"models: {settings.models_dir}, see `zoo.py models`", err=as_json)
     if outcome.count("failed"):
         raise click.exceptions.Exit(EXIT_SOME_FAILED)
 
@@ -280,6 +288,9 @@ def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
         click.echo(f"{one.state}: {one.path}: {one.problem}; {one.needs}")
     click.echo(f"{len(findings)} unsound" if findings else "everything is sound")
 
+
+zoo.add_command(predict.predict)
+zoo.add_command(predict.models)
 
 if __name__ == "__main__":
     run_command(zoo)

@@ -151,7 +151,8 @@ def _crop(down: float, right: float) -> Callable[[Tensor], Tensor]:
         tall, wide = int(CROP * height), int(CROP * width)
         top, left = int(down * (height - tall)), int(right * (width - wide))
         cut = images[..., top : top + tall, left : left + wide].float()
-        return functional.interpolate(cut, (height, width), mode="bilinear").round().to(images.dtype)
+        enlarged = functional.interpolate(cut, (height, width), mode="bilinear")
+        return enlarged if images.is_floating_point() else enlarged.round().to(images.dtype)
 
     return crop
 
