@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.table import Table
 
 from lib.files import save_picture
+from lib.reporting.tables import shown, table_of
 
 Masks = npt.NDArray[np.bool_]
 Picture = npt.NDArray[np.uint8]
@@ -51,12 +53,13 @@ def picked(answered: Sequence[AnsweredImage], of_each: int = SHOWN_OF_EACH) -> d
     """
     with_defect = [i for i, one in enumerate(answered) if one.defect_share > 0]
     order = sorted(with_defect or range(len(answered)), key=lambda i: (-answered[i].dice, answered[i].file))
+    of_each = max(min(of_each, len(order) // 3), 1)
     middle = max((len(order) - of_each) // 2, 0)
     groups = {"best": order[:of_each], "worst": order[-of_each:], "median": order[middle : middle + of_each]}
     chosen: dict[int, str] = {}
-    for name in ("best", "median", "worst"):
+    for name in ("best", "worst", "median"):
         chosen |= {i: name for i in groups[name] if i not in chosen}
-    return chosen
+    return dict(sorted(chosen.items(), key=lambda item: order.index(item[0])))
 
 
 def dice_by_size(answered: Sequence[AnsweredImage]) -> list[tuple[float, float, int]]:
@@ -86,7 +89,7 @@ def _tinted(image: Picture, layers: Sequence[tuple[Masks, tuple[int, int, int]]]
 
 
 def draw_masks(
-    shown: Sequence[ShownImage],
+    images: Sequence[ShownImage],
     answered: Sequence[AnsweredImage],
     classes: Sequence[str],
     title: str,
@@ -96,16 +99,16 @@ def draw_masks(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    height, width = shown[0].image.shape[:2]
+    height, width = images[0].image.shape[:2]
     columns = 4 if width < 3 * height else 1
     panel = (PANEL_IN, PANEL_IN * height / width) if columns == 4 else (9.0, 9.0 * height / width)
-    n_rows = -(-4 * len(shown) // columns)
+    n_rows = -(-4 * len(images) // columns)
     tall = [panel[1] + 0.3] * n_rows + [2.9]
     size = (max(columns * (panel[0] + 0.1), 9.0) + 0.3, sum(tall) + 1.0)
     figure = Figure(figsize=size, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(n_rows + 1, columns, height_ratios=tall)
-    for place, (name, picture) in enumerate(_panels(shown)):
+    for place, (name, picture) in enumerate(_panels(images)):
         axes = figure.add_subplot(grid[place // columns, place % columns])
         axes.imshow(picture)
         axes.set_title(name, fontsize=8, loc="left")
@@ -116,9 +119,9 @@ def draw_masks(
     save_picture(figure, path, 110)
 
 
-def _panels(shown: Sequence[ShownImage]) -> list[tuple[str, Picture]]:
+def _panels(images: Sequence[ShownImage]) -> list[tuple[str, Picture]]:
     panels = []
-    for one in shown:
+    for one in images:
         panels += [
             (one.label, one.image),
             ("truth", coloured(one.image, one.truth)),
@@ -165,3 +168,23 @@ def _draw_sizes(axes: Any, answered: Sequence[AnsweredImage]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8, frameon=False, loc="lower right")
+
+
+def answered_json(answered: Sequence[AnsweredImage]) -> dict[str, Any]:
+    """Every image, and Dice by defect size."""
+    names = ("defect_share", "dice", "images")
+    groups = [dict(zip(names, group, strict=True)) for group in dice_by_size(answered)]
+    return {"images": [asdict(one) for one in answered], "by_defect_size": groups}
+
+
+def answered_table(answered: Sequence[AnsweredImage], chosen: Mapping[int, str]) -> Table:
+    """The images that are drawn, and the groups of defect sizes."""
+    rows = [
+        (name, answered[i].file, f"{answered[i].defect_share:.2%}", shown(answered[i].dice))
+        for i, name in chosen.items()
+    ]
+    groups = [
+        (f"{n} images", "by defect size", f"{size:.2%}", shown(dice))
+        for size, dice, n in dice_by_size(answered)
+    ]
+    return table_of(("<", "<image", ">defect", ">Dice"), [*rows, *groups])
