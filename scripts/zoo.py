@@ -28,6 +28,7 @@ from lib.command_line import (
 )
 from lib.commands.ablate import ablate
 from lib.commands import predict
+from lib.commands import masks, predict
 from lib.config import Settings
 
 if TYPE_CHECKING:
@@ -292,6 +293,7 @@ def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
 zoo.add_command(ablate)
 zoo.add_command(predict.predict)
 zoo.add_command(predict.models)
+zoo.add_command(masks.masks)
 
 if __name__ == "__main__":
     run_command(zoo)

@@ -12,10 +12,12 @@ import torch
 from lib.features.cache import FeatureCache
 from lib.zoo.devices import dtype_of, physical_memory_bytes
 from lib.zoo.preprocessing import Indices, Kept, SizedImages, normalised_tensor
+from lib.zoo.segmentation.crops import batches_of
 from lib.zoo.segmentation.pyramid import Maps, Pyramid
 
 KEPT_BYTES = 4_000_000_000
 KEPT_SHARE = 0.25
+FILLED_AT_ONCE = 32
 LARGEST = torch.finfo(torch.float16).max
 
 
@@ -46,6 +48,11 @@ class FrozenMaps:
         """Gives the memory back; the network stays."""
         room = min(KEPT_BYTES, int(KEPT_SHARE * physical_memory_bytes()))
         self.maps: Kept[Maps] = Kept(self._found, room)
+
+    def fill(self, indices: Indices) -> None:
+        """Computes the maps of all these images once, where there is a disk to keep those that memory has no room for."""
+        for batch in batches_of(indices, FILLED_AT_ONCE) if self.disk else ():
+            self.maps.of(batch)
 
     def of(self, indices: Indices) -> Maps:
         """The maps (n, c, h, w) on the device, channels last, as float32."""

@@ -32,10 +32,10 @@ class PixelCounts:
     @classmethod
     def of(cls, predicted: torch.Tensor, target: torch.Tensor) -> PixelCounts:
         """Counts of bool masks (n, n_classes, height, width)."""
-        answered, asked, both = (m.sum(dim=(2, 3)) for m in (predicted, target, predicted & target))
+        answered, asked, both = (pixels(m) for m in (predicted, target, predicted & target))
         clean, empty = ~target.any(dim=1), ~predicted.any(dim=1)
         right = (predicted == target).all(dim=1)
-        ground = torch.stack([clean & empty, ~clean & empty, clean & ~empty, right], dim=1).sum(dim=(2, 3))
+        ground = pixels(torch.stack([clean & empty, ~clean & empty, clean & ~empty, right], dim=1))
         n_pixels = target.shape[2] * target.shape[3]
         counts = (both, answered - both, asked - both, n_pixels - answered - asked + both, ground)
         return cls(*(count.cpu() for count in counts))
@@ -69,6 +69,11 @@ class PixelCounts:
     def dice(self) -> torch.Tensor:
         """Dice (n_images, n_classes), 1 where both truth and answer are empty (Kaggle's definition)."""
         return torch.nan_to_num(2 * self.tp / (2 * self.tp + self.fp + self.fn), nan=1.0).double()
+
+
+def pixels(masks: torch.Tensor) -> torch.Tensor:
+    """int64 (n, k): how many pixels of bool masks (n, k, h, w) are set."""
+    return masks.flatten(2).count_nonzero(dim=2)
 
 
 def mask_metrics(counts: PixelCounts) -> dict[str, float]:

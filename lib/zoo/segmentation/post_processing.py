@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 
 from lib.records.schema import Option
+from lib.zoo.segmentation.metrics import pixels
 
 Aim = Literal["dice", "defect_dice", "both"]
 Answered = tuple[torch.Tensor, torch.Tensor]
@@ -50,7 +51,8 @@ class PostProcessing:
         shape = (1, -1, 1, 1)
         masks = probabilities >= self.thresholds.to(probabilities).reshape(shape)
         areas = masks.float().mean(dim=(2, 3), keepdim=True)
-        return masks & (areas >= self.areas.to(areas).reshape(shape))
+        kept = areas >= self.areas.to(areas).reshape(shape)
+        return masks if kept.all() else masks & kept
 
 
 def best_post_processing(
@@ -90,8 +92,7 @@ def _measured(answers: Sequence[Answered], threshold: float) -> tuple[torch.Tens
     parts = []
     for probabilities, truth in answers:
         masks = probabilities >= threshold
-        answered = masks.sum(dim=(2, 3)).double()
-        hits, asked = (m.sum(dim=(2, 3)).double() for m in (masks & truth, truth))
+        answered, hits, asked = (pixels(m).double() for m in (masks, masks & truth, truth))
         parts.append((answered, answered / (truth.shape[2] * truth.shape[3]), hits, asked))
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 

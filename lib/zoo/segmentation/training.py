@@ -83,13 +83,18 @@ class MaskTraining:
 
     def run(self) -> TrainingResult:
         """All epochs; the final metrics are those of the network that is kept."""
+        filling = Clock(self.job.backbone.threads)
+        with filling:
+            if self.frozen:
+                self.frozen.fill(np.flatnonzero(self.job.data_set.parts != "unused"))
         tuned = self.pair.pyramid.network if self.job.recipe.finetune else None
         optimizer = optimizer_of(self.job.recipe, self.pair.decoder, tuned)
         result = trained_together(self.job, self.pair, optimizer, self._batches, self._loss, self._answers)
         # The result's `predict` keeps this training alive: it needs the networks, not the data.
         self.sized.forget()
         if self.frozen:
-            result = replace(result, training_s=result.training_s + self.frozen.saved_s)
+            spent = result.training_s + filling.seconds + self.frozen.saved_s
+            result = replace(result, training_s=spent)
             self.frozen.forget()
         return replace(
             result,
