@@ -67,7 +67,7 @@ def cells_of(selection: Selection, settings: Settings, precision: str) -> Iterat
     request = selection.request
     for info in (one.info for one in selection.data_sets):
         for backbone in selection.backbones:
-            for head in selection.heads(info):
+            for head in selection.heads(info, backbone):
                 own = "fp32" if backbone.family == "handcrafted" else precision
                 recipe = recipe_for(
                     head, info.task, settings, precision=own, epochs=request.epochs, finetune=request.finetune
