@@ -26,6 +26,7 @@ from lib.command_line import (
     terminal,
     weights_options,
 )
+from lib.commands import compare
 from lib.config import Settings
 
 if TYPE_CHECKING:
@@ -280,6 +281,8 @@ def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
         click.echo(f"{one.state}: {one.path}: {one.problem}; {one.needs}")
     click.echo(f"{len(findings)} unsound" if findings else "everything is sound")
 
+
+zoo.add_command(compare.compare)
 
 if __name__ == "__main__":
     run_command(zoo)
