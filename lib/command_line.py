@@ -133,6 +133,23 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_settings
 
 
+def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --recipe and --set to a command that has settings; the last word is the last --set."""
+
+    @click.option("--recipe", help="Settings that belong together, by name [config: recipes].")
+    @click.option(
+        "--set", "values", multiple=True, help="One setting, e.g. finetune.loss=focal; may be repeated."
+    )
+    @functools.wraps(command)
+    def with_recipe(settings: Settings, recipe: str | None, values: tuple[str, ...], **kwargs: Any) -> Any:
+        settings = settings.with_recipe(recipe) if recipe else settings
+        for value in values:
+            settings = settings.with_value(value)
+        return command(settings=settings, **kwargs)
+
+    return with_recipe
+
+
 def weights_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options of weights and device; they override the settings before the command sees them."""
 
@@ -147,7 +164,7 @@ def weights_options(command: Callable[..., Any]) -> Callable[..., Any]:
         given = {name: kwargs.pop(name) for name in ("weights_dir", "weights", "device", "precision")}
         return command(settings=settings.override(**given), **kwargs)
 
-    return settings_options(with_weights)
+    return settings_options(recipe_options(with_weights))
 
 
 shard_option: Decorator = click.option(

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, ValidationError, field_validator
 
 from lib.errors import ConfigError
 from lib.frozen import Frozen
+from lib.registry import unknown_name
 from lib.yaml_files import parsed_yaml, read_yaml
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -53,23 +54,50 @@ class ClassificationSettings(Frozen):
     catboost_iterations: tuple[PositiveInt, ...] = Field((100, 50, 20, 5), min_length=1)
 
 
-class SegmentationSettings(Frozen):
+class ImageTraining(Frozen):
+    """How a network is trained on images: what fine-tuned pairs and decoders have in common. `keep`: `last`, or the metric of the
+    validation part whose best epoch is kept; `patience`: epochs without a better one before training stops, 0 for never."""
+
+    loss: tuple[str, ...] = ("cross_entropy",)
+    augmentation: str = "light"
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    schedule: Literal["cosine", "constant", "linear", "step", "tanh"] = "cosine"
+    warmup_epochs: int = Field(0, ge=0)
+    largest_gradient: float = Field(1.0, ge=0)
+    sampling: Literal["natural", "balanced"] = "natural"
+    keep: str = "last"
+    patience: int = Field(0, ge=0)
+    tta: Literal["none", "flips", "crops"] = "none"
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+class SegmentationSettings(ImageTraining):
     """Recipe of segmentation decoders."""
 
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(4, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
+    loss: tuple[str, ...] = ("bce+dice",)
+    augmentation: str = "flips"
+    largest_gradient: float = Field(0.0, ge=0)
+    masks: Literal["multilabel", "multiclass"] = "multilabel"
     image_height_px: int = Field(128, ge=32)
     image_width_px: int = Field(800, ge=32)
     threshold: float = Field(0.5, gt=0, lt=1)
 
 
-class FinetuneSettings(Frozen):
-    """What --finetune changes in a recipe."""
+class FinetuneSettings(ImageTraining):
+    """What --finetune changes in a recipe. `layer_decay`: each layer's share of the learning rate of the one above it."""
 
     learning_rate: float = Field(1e-4, gt=0)
     batch_size: int = Field(16, ge=1)
+    layer_decay: float = Field(0.8, gt=0, le=1)
+    class_weights: Literal["none", "balanced"] = "none"
 
 
 class AlsSettings(Frozen):
@@ -97,6 +125,16 @@ class Settings(Frozen):
     classification: ClassificationSettings = ClassificationSettings()
     segmentation: SegmentationSettings = SegmentationSettings()
     finetune: FinetuneSettings = FinetuneSettings()
+    augmentations: dict[str, tuple[dict[str, dict[str, Any]], ...]] = Field(
+        default_factory=lambda: _committed("augmentations"),
+        validate_default=True,
+        description="name → torchvision.transforms.v2 by name",
+    )
+    recipes: dict[str, dict[str, Any]] = Field(
+        default_factory=lambda: _committed("recipes"),
+        validate_default=True,
+        description="name → settings it changes",
+    )
     als: AlsSettings = AlsSettings()
     related_data_sets: tuple[tuple[str, ...], ...] = Field(
         (), description="originals from one source: relatives never stand on both sides of an evaluation"
@@ -106,6 +144,22 @@ class Settings(Frozen):
         """A copy with the given values in place of its own; None means "leave as it is"; checked again."""
         given = {name: value for name, value in values.items() if value is not None}
         return _validated({**self.model_dump(), **given}, "command line")
+
+    def with_recipe(self, name: str) -> Settings:
+        """A copy with what the named recipe changes; raises ConfigError for an unknown name."""
+        if name not in self.recipes:
+            raise ConfigError(unknown_name("recipe", name, sorted(self.recipes)))
+        return _validated(_merged(self.model_dump(), self.recipes[name]), f"recipe '{name}'")
+
+    def with_value(self, assignment: str) -> Settings:
+        """A copy with one value set by `name=value`, e.g. `finetune.loss=focal`; raises ConfigError where there is no such name."""
+        name, equals, text = assignment.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--set {assignment}: expected name=value, e.g. finetune.loss=focal")
+        value = parsed_yaml(text, f"--set {assignment}", ConfigError)
+        for part in reversed(name.split(".")):
+            value = {part: value}
+        return _validated(_merged(self.model_dump(), value), f"--set {assignment}")
 
 
 def load_settings(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -122,6 +176,20 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
         if (folder := getattr(settings, name)) is not None
     }
     return settings.model_copy(update={name: folder.resolve() for name, folder in folders.items()})
+
+
+def _committed(name: str) -> Any:
+    return read_yaml(PROJECT_ROOT / "config.yaml", ConfigError)[name]
+
+
+def _merged(values: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with `changes` in place, mapping by mapping."""
+    both = {
+        name: _merged(values[name], value)
+        for name, value in changes.items()
+        if isinstance(value, Mapping) and isinstance(values.get(name), dict)
+    }
+    return {**values, **changes, **both}
 
 
 def _with_environment(values: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "frozen": set(),
     "errors": set(),
     "registry": {"errors"},
-    "config": {"errors", "frozen", "yaml_files"},
+    "config": {"errors", "frozen", "registry", "yaml_files"},
     "yaml_files": {"errors"},
     "files": {"errors"},
     "command_line": {"errors", "config", "files", "records"},

@@ -6,33 +6,30 @@ arXiv:2202.10054).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torchvision.transforms import v2
 
 from lib.clock import Clock
+from lib.zoo.augmentation import Augmentation, views_of
+from lib.zoo.course import optimizer_of, sampled
 from lib.zoo.dense import FittedNetwork
 from lib.zoo.devices import dtype_of
 from lib.zoo.jobs import TrainingJob, TrainingResult
+from lib.zoo.losses import loss_of
 from lib.zoo.metrics import Judge, Probabilities, labels_of
 from lib.zoo.preprocessing import Indices, SizedImages, normalised_tensor
 from lib.zoo.training import (
     Answers,
     freeze_batch_statistics,
     in_order,
-    optimizer_of,
     seeded,
     trained_together,
 )
-
-LARGEST_GRADIENT = 1.0
-SMALLEST_CROP = 0.8
 
 Fit = Callable[[TrainingJob], FittedNetwork]
 """Trains a head on a job's cached features."""
@@ -51,29 +48,51 @@ class TunedPair:
         statistics = (frozen.scale.mean, frozen.scale.spread)
         self.mean, self.spread = (torch.from_numpy(values).to(job.device) for values in statistics)
         self.head, self.start = frozen.network.requires_grad_(True), frozen.result
+        self.labels = labels_of(job.data_set)
+        self.class_weights = self._class_weights()
+        height, width = job.backbone.input.height_px, job.backbone.input.width_px
+        transforms = str(job.recipe.options["transforms"])
+        self.augment = Augmentation.of(transforms, height, width, len(job.data_set.classes))
+
+    def _class_weights(self) -> Tensor | None:
+        """n_train / (n_classes · images of the class), as scikit-learn's `balanced`; None where every class weighs the same."""
+        if self.job.recipe.options["class_weights"] != "balanced":
+            return None
+        counts = np.bincount(self.labels[self.train_rows], minlength=len(self.job.data_set.classes))
+        weights = len(self.train_rows) / (len(counts) * np.maximum(counts, 1))
+        return torch.from_numpy(weights).float().to(self.job.device)
+
+    @property
+    def train_rows(self) -> Indices:
+        """The train part."""
+        return self.job.data_set.indices("train")
 
     def logits(self, images: Tensor) -> Tensor:
         """uint8 images (n, 3, h, w) → float32 logits (n, n_classes)."""
         return self.head((_forward(self.backbone, self.job, images) - self.mean) / self.spread)
 
-    def loss(self, rows: Indices) -> Tensor:
-        """Cross-entropy of lightly augmented images; dropout on."""
+    def loss(self, epoch: int, rows: Indices) -> Tensor:
+        """The recipe's loss of augmented images; dropout on."""
         self.head.train()
         freeze_batch_statistics(self.backbone.train())
-        augment = augmentation(self.images.spec.height_px, self.images.spec.width_px)
-        batch = torch.stack([augment(image) for image in batch_of(self.images, rows)]).to(self.job.device)
-        labels = torch.from_numpy(labels_of(self.job.data_set)[rows]).to(self.job.device)
-        return F.cross_entropy(self.logits(batch), labels)
+        images, _ = self.augment(batch_of(self.images, rows))
+        labels = torch.from_numpy(self.labels[rows])
+        images, targets = self.augment.mixed(images, labels)
+        loss = loss_of(str(self.job.recipe.options["loss"]).split(", "), "classes", epoch, self.class_weights)
+        return loss(self.logits(images.to(self.job.device)), targets.to(self.job.device))
 
     def probabilities(self, rows: Indices) -> Probabilities:
-        """Probabilities (n, n_classes) of the images at `rows`."""
+        """Probabilities (n, n_classes) of the images at `rows`, means over the views of the recipe's test-time augmentation."""
         self.backbone.eval()
         self.head.eval()
+        views = [see for see, _ in views_of(str(self.job.recipe.options["tta"]))]
         with torch.inference_mode():
-            batches = [
-                self.logits(batch_of(self.images, b)) for b in in_order(rows, self.job.recipe.batch_size)
+            batches = [batch_of(self.images, b) for b in in_order(rows, self.job.recipe.batch_size)]
+            answers = [
+                torch.stack([self.logits(see(batch)).double().softmax(dim=1) for see in views]).mean(dim=0)
+                for batch in batches
             ]
-            return torch.cat(batches).double().softmax(dim=1).cpu().numpy()
+            return torch.cat(answers).cpu().numpy()
 
     def answer(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Features (n, width) → probabilities (n, n_classes): the head's share of the latency."""
@@ -83,10 +102,10 @@ class TunedPair:
 
 
 def finetuned(job: TrainingJob, fit: Fit) -> TrainingResult:
-    """Fine-tunes the whole pair on lightly augmented images; the shared backbone of the job is left as it is.
+    """Fine-tunes the whole pair on augmented images; the shared backbone of the job is left as it is.
 
-    The head starts as `fit` chooses it on frozen features; after that nothing is chosen: the pair after the last epoch is the
-    result. Raises CvAutomlError when training diverges or an image cannot be read.
+    The head starts as `fit` chooses it on frozen features; then the pair is trained as the recipe says. Raises CvAutomlError
+    when training diverges or an image cannot be read.
     """
     judge, starting = Judge.of(job.data_set), Clock(job.backbone.threads)
     with seeded(job.seed, job.device):
@@ -98,13 +117,17 @@ def finetuned(job: TrainingJob, fit: Fit) -> TrainingResult:
             probabilities = pair.probabilities(judge.rows)
             return Answers(judge.metrics(probabilities), lambda: judge.final(probabilities))
 
+        def batches() -> Iterable[Indices]:
+            rows, sampling = pair.train_rows, str(job.recipe.options["sampling"])
+            return in_order(sampled(rows, order, sampling, pair.labels[rows]), job.recipe.batch_size)
+
         result = trained_together(
             job,
+            nn.ModuleList([pair.backbone, pair.head]),
             optimizer_of(job.recipe, pair.head, pair.backbone),
-            lambda: in_order(order.permutation(job.data_set.indices("train")), job.recipe.batch_size),
+            batches,
             pair.loss,
             answers,
-            LARGEST_GRADIENT,
         )
     return replace(
         result,
@@ -113,17 +136,6 @@ def finetuned(job: TrainingJob, fit: Fit) -> TrainingResult:
         predict=pair.answer,
         chosen=pair.start.chosen,
         grid=pair.start.grid,
-    )
-
-
-def augmentation(height_px: int, width_px: int) -> v2.Transform:
-    """Light, for any subject: mirrored half of the time, four fifths of the area or more, a little lighter or darker."""
-    return v2.Compose(
-        [
-            v2.RandomHorizontalFlip(),
-            v2.RandomResizedCrop((height_px, width_px), scale=(SMALLEST_CROP, 1.0), antialias=True),
-            v2.ColorJitter(brightness=0.1, contrast=0.1),
-        ]
     )
 
 

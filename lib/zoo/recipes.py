@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from lib.config import Settings
+from lib.config import ImageTraining, SegmentationSettings, Settings
+from lib.errors import ConfigError
 from lib.records import Recipe
-from lib.records.schema import Task
+from lib.records.schema import METRICS, Option, Task
 from lib.zoo.heads.base import HEADS, Head
+from lib.zoo.losses import stages_of
 
 WITHOUT_STEPS = {
     "batch_size": 0,
@@ -45,6 +47,8 @@ def recipe_for(
         options=part.options(settings),
         grid=part.grid(settings),
     )
+    if task == "segmentation" and part.uses_gradient:
+        return _on_images(recipe, settings.segmentation, settings)
     if finetune:
         return _finetuned(recipe, settings)
     without = {} if part.uses_gradient else WITHOUT_STEPS
@@ -55,9 +59,41 @@ def recipe_for(
 
 def _finetuned(recipe: Recipe, settings: Settings) -> Recipe:
     """The head keeps its own learning rate; the backbone gets the small one."""
-    return recipe.model_copy(
+    chosen = settings.finetune
+    more = {"class_weights": chosen.class_weights}
+    smaller = recipe.model_copy(
         update={
-            "batch_size": min(recipe.batch_size, settings.finetune.batch_size),
-            "options": {**recipe.options, "backbone_learning_rate": settings.finetune.learning_rate},
+            "batch_size": min(recipe.batch_size, chosen.batch_size),
+            "options": {**recipe.options, **more},
         }
+    )
+    return _on_images(smaller, chosen, settings)
+
+
+def _on_images(recipe: Recipe, chosen: ImageTraining, settings: Settings) -> Recipe:
+    """What holds wherever a network is trained on images. Raises ConfigError for unknown losses, metrics or augmentations."""
+    from lib.zoo.augmentation import steps_of
+
+    classes = not isinstance(chosen, SegmentationSettings)
+    task: Task = "classification" if classes else "segmentation"
+    stages_of(chosen.loss, "classes" if classes else chosen.masks)  # type: ignore[attr-defined]
+    if chosen.keep not in ("last", *METRICS[task]):
+        raise ConfigError(f"keep '{chosen.keep}': expected last, or one of {', '.join(METRICS[task])}")
+    # A frozen backbone sees each image once: there is nothing to vary.
+    augmentation = chosen.augmentation if recipe.finetune else "none"
+    options: dict[str, Option] = {
+        **recipe.options,
+        "loss": ", ".join(chosen.loss),
+        "augmentation": augmentation,
+        "transforms": steps_of(augmentation, settings, with_masks=not classes),
+        **{
+            n: getattr(chosen, n)
+            for n in ("warmup_epochs", "largest_gradient", "sampling", "keep", "patience", "tta")
+        },
+    }
+    if recipe.finetune:
+        tuned = settings.finetune
+        options |= {"backbone_learning_rate": tuned.learning_rate, "layer_decay": tuned.layer_decay}
+    return recipe.model_copy(
+        update={"options": options, "optimizer": chosen.optimizer, "schedule": chosen.schedule}
     )

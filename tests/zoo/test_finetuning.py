@@ -7,18 +7,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import timm
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from lib.datasets import load_data_set
+from lib.errors import CvAutomlError
 from lib.zoo import finetuning
 from lib.zoo.base import Backbone, InputSpec
-from lib.zoo.finetuning import TunedPair, augmentation, batch_of, finetuned
+from lib.zoo.course import optimizer_of, sampled
+from lib.zoo.finetuning import TunedPair, batch_of, finetuned
 from lib.zoo.heads import HEADS, TrainingJob
 from lib.zoo.logistic import fitted_logistic
 from lib.zoo.preprocessing import Kept, SizedImages
 from lib.zoo.recipes import recipe_for
-from lib.zoo.training import optimizer_of
+from lib.zoo.training import Answers
 from tests.benchmark.made_up_sweep import write_tiny_set
 from tests.zoo.made_up import made_up_backbone_info
 
@@ -87,7 +91,7 @@ def test_the_backbone_is_trained_and_the_shared_one_is_not(job, monkeypatch):
 def test_the_head_has_its_own_learning_rate_and_the_backbone_the_small_one(job, settings):
     groups = optimizer_of(job.recipe, nn.Linear(8, 3), job.backbone.feature_module()).param_groups
     rates = [settings.classification.learning_rate, settings.finetune.learning_rate]
-    assert [group["lr"] for group in groups] == rates
+    assert sorted({group["lr"] for group in groups}, reverse=True) == rates
     assert [group["lr"] for group in optimizer_of(job.recipe, nn.Linear(8, 3)).param_groups] == rates[:1]
 
 
@@ -110,8 +114,91 @@ def test_images_beyond_the_memory_budget_are_read_anew():
     assert reads == [0, 1, 2, 3, 4, 2, 3, 4] and len(images.kept) == 2
 
 
-def test_augmented_images_keep_size_and_type():
-    image = torch.randint(0, 256, (3, 20, 24), dtype=torch.uint8)
-    augmented = augmentation(16, 16)(image)
-    assert augmented.shape == (3, 16, 16)
-    assert augmented.dtype == torch.uint8
+def test_layers_below_learn_more_slowly_and_all_of_them_learn(settings):
+    recipe = recipe_for("linear", "classification", settings, precision="fp32", finetune=True)
+    network = timm.create_model("vit_tiny_patch16_224", num_classes=0, depth=3)
+    groups = optimizer_of(recipe, nn.Linear(8, 3), network).param_groups[1:]
+    rate = {id(p): group["lr"] for group in groups for p in group["params"]}
+    rates = [
+        rate[id(parameter)]
+        for parameter in (
+            network.patch_embed.proj.weight,
+            network.blocks[1].attn.qkv.weight,
+            network.norm.weight,
+        )
+    ]
+    assert rates == sorted(rates) and rates[0] < rates[2] == settings.finetune.learning_rate
+    assert set(rate) == {id(p) for p in network.parameters()}
+
+
+def tuned(job, settings, **values):
+    settings = settings.override(finetune={**settings.finetune.model_dump(), **values})
+    epochs = values.pop("epochs", 3)
+    recipe = recipe_for("linear", "classification", settings, precision="fp32", epochs=epochs, finetune=True)
+    return finetuned(replace(job, recipe=recipe), fitted_logistic)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"loss": "focal"},
+        {"loss": "cross_entropy, focal@2"},
+        {"augmentation": "mixup"},
+        {"sampling": "balanced"},
+        {"schedule": "step", "warmup_epochs": 1},
+        {"optimizer": "sgd"},
+        {"tta": "crops"},
+    ],
+    ids=str,
+)
+def test_every_option_changes_what_is_learned_or_answered(job, settings, values):
+    assert tuned(job, settings, **values).final != tuned(job, settings).final
+
+
+def test_training_stops_early_and_keeps_the_best_epoch(job, settings, monkeypatch):
+    qualities = iter([0.3, 0.9, 0.1, 0.2, 0.5, 0.95])
+    monkeypatch.setattr(
+        finetuning,
+        "Answers",
+        lambda metrics, final: Answers({"validation": {"accuracy": next(qualities)}, "test": {}}, final),
+    )
+    recipe = job.recipe.model_copy(
+        update={"epochs": 6, "options": {**job.recipe.options, "keep": "accuracy", "patience": 2}}
+    )
+    result = finetuned(replace(job, recipe=recipe), fitted_logistic)
+    assert [entry.validation["accuracy"] for entry in result.epochs] == [0.3, 0.9, 0.9, 0.9]
+    assert [note.split(":")[0].split(",")[0] for note in result.notes] == [
+        "stopped after epoch 4",
+        "kept the network of epoch 2",
+    ]
+
+
+def test_a_warm_up_comes_before_the_schedule(job, settings):
+    rates = [
+        entry.learning_rate for entry in tuned(job, settings, warmup_epochs=2, schedule="constant").epochs
+    ]
+    assert rates[0] < rates[1] < rates[2] == pytest.approx(job.recipe.learning_rate)
+
+
+def test_divergence_says_when(job, monkeypatch):
+    monkeypatch.setattr(
+        TunedPair,
+        "loss",
+        lambda pair, epoch, rows: pair.head[0].weight.sum() * (float("nan") if epoch == 2 else 1),
+    )
+    with pytest.raises(CvAutomlError, match="epoch 2, step 1"):
+        finetuned(job, fitted_logistic)
+
+
+def test_balanced_weights_and_balanced_drawing_are_those_of_scikit_learn(job, settings):
+    rows = job.data_set.indices("train")[:-3]  # the classes are no longer alike
+    options = {**job.recipe.options, "class_weights": "balanced"}
+    pair = TunedPair(replace(job, recipe=job.recipe.model_copy(update={"options": options})), fitted_logistic)
+    labels = pair.labels[pair.train_rows]
+    assert pair.class_weights.numpy() == pytest.approx(
+        compute_class_weight("balanced", classes=np.unique(labels), y=labels)
+    )
+    labels = np.array([0] * 90 + [1] * 10)
+    drawn = sampled(np.arange(100), np.random.default_rng(0), "balanced", labels)
+    assert len(drawn) == 100 and 35 <= labels[drawn].sum() <= 65
+    assert sorted(sampled(rows, np.random.default_rng(0), "natural", rows)) == sorted(rows)

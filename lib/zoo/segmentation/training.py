@@ -16,6 +16,7 @@ from lib.clock import Clock
 from lib.errors import TooLittleDataError
 from lib.records import EpochEntry
 from lib.records.schema import Part
+from lib.zoo.course import optimizer_of
 from lib.zoo.jobs import TrainingJob, TrainingResult
 from lib.zoo.preprocessing import Indices, SizedImages, normalised_tensor
 from lib.zoo.segmentation.metrics import PixelCounts, final_mask_metrics, mask_metrics, smallest_areas
@@ -23,7 +24,6 @@ from lib.zoo.segmentation.pyramid import FrozenPyramids, Maps, Pyramid
 from lib.zoo.training import (
     Answers,
     freeze_batch_statistics,
-    optimizer_of,
     seeded,
     trained_together,
 )
@@ -73,10 +73,10 @@ class _Training:
 
     def run(self) -> TrainingResult:
         """All epochs; the final metrics are those of the last one."""
-        optimizer = optimizer_of(
-            self.job.recipe, self.decoder, self.pyramid if self.job.recipe.finetune else None
-        )
-        result = trained_together(self.job, optimizer, self._batches, self._loss, self._answers)
+        tuned = self.pyramid.network if self.job.recipe.finetune else None
+        optimizer = optimizer_of(self.job.recipe, self.decoder, tuned)
+        networks = nn.ModuleList([self.pyramid, self.decoder])
+        result = trained_together(self.job, networks, optimizer, self._batches, self._loss, self._answers)
         # The result's `predict` keeps this training alive: it needs the networks, not the data.
         self.sized.forget()
         if self.frozen:
@@ -97,7 +97,7 @@ class _Training:
         indices = self.job.data_set.indices("train")
         return training_batches(self.shuffling.permutation(indices), self.job.recipe.batch_size)
 
-    def _loss(self, batch: Indices) -> torch.Tensor:
+    def _loss(self, epoch: int, batch: Indices) -> torch.Tensor:
         self.decoder.train()
         freeze_batch_statistics(self.pyramid.train(self.job.recipe.finetune))
         with self._autocast():
