@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,8 @@ from lib.command_line import (
     terminal,
     weights_options,
 )
-from lib.commands import compare
+from lib.commands import compare, curves
+from lib.commands.tracking import tracker_options
 from lib.config import Settings
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def _warn(sentences: Iterable[str]) -> None:
 @metric_option()
 @shard_option
 @engine_options
+@tracker_options
 @json_option
 def run(
     settings: Settings,
@@ -114,6 +116,7 @@ def run(
     skip_failed: bool,
     shard: str | None,
     how: dict[str, Any],
+    tracked: Callable[..., Any],
     dry_run: bool,
     budget: str | None,
     metric: Metric | None,
@@ -138,7 +141,10 @@ def run(
     _warn(sweep.warnings)
     click.echo(plan_summary(sweep.plan), err=as_json)
     ordering = Within(budget_s, policy.rank) if policy else None
-    with watching(terminal(stderr=as_json), functools.partial(click.echo, err=as_json)) as listener:
+    with (
+        watching(terminal(stderr=as_json), functools.partial(click.echo, err=as_json)) as watcher,
+        tracked(watcher) as listener,
+    ):
         outcome = run_prepared(sweep, settings, listener, ordering, running)
     _warn(outcome.warnings)
     if not as_json:
@@ -283,6 +289,7 @@ def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
 
 
 zoo.add_command(compare.compare)
+zoo.add_command(curves.curves)
 
 if __name__ == "__main__":
     run_command(zoo)

@@ -121,6 +121,8 @@ class Mlflow(Tracker):
         import mlflow
 
         self.folder.mkdir(parents=True, exist_ok=True)
+        # The extra is MLflow without its databases, and files have to be allowed since version 3.
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         here = (self.folder / "mlflow").as_uri()
         self.client = mlflow.MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", here))
         found = self.client.get_experiment_by_name(PROJECT)
