@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 MOST_WRITTEN = 12  # classes; of more, colour alone tells
 PANEL_IN = 3.1
-LONGEST_CLASS = 14
+LONGEST_CLASS = 16
 
 
 def draw_confusions(comparison: Comparison, file: Path) -> None:
@@ -63,7 +62,7 @@ def _draw_one(axes: Axes, comparison: Comparison, one: Answered) -> None:
     axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
     accuracy = np.trace(confusion) / confusion.sum()
     axes.set_title(f"{one.backbone.name}\n{one.head}: {100 * accuracy:.1f} %", fontsize=9)
-    names = [textwrap.shorten(name, LONGEST_CLASS, placeholder="…") for name in classes]
+    names = [n if len(n) <= LONGEST_CLASS else f"{n[: LONGEST_CLASS - 1]}…" for n in classes]
     places = range(len(classes)) if len(classes) <= 2 * MOST_WRITTEN else []
     axes.set_xticks(
         places, names if places else [], rotation=60, ha="right", rotation_mode="anchor", fontsize=7

@@ -140,6 +140,7 @@ def draw_curves(curves: Curves, file: Path) -> None:
 def _drawn(curves: Curves) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter
 
     rows = -(-max(len(curves.curves), 1) // 2)
     figure = Figure(figsize=(15, 4.8 + 0.24 * rows), layout="constrained", dpi=110)
@@ -153,20 +154,27 @@ def _drawn(curves: Curves) -> Figure:
     ):
         _draw_panel(axes, curves, part, title)
     if curves.chance is not None:
-        test.axhline(
-            curves.chance,
-            color="#888888",
-            linewidth=1.2,
-            linestyle=(0, (1, 1)),
-            label=f"{CHANCE_HEAD} (chance)",
-        )
-    if any(curve.train_loss for curve in curves.curves):
+        _draw_chance(test, curves.chance)
+    if any(value for curve in curves.curves for value in curve.train_loss):
         loss.set_yscale("log")
+        loss.yaxis.set_major_formatter("{x:g}")
+        loss.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.3, 0.5)))
     handles, labels = test.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     more = f"; {curves.left_out} more runs are not drawn" if curves.left_out else ""
     figure.suptitle(f"{curves.data_set}: means over the folds{more}", x=0.01, ha="left", fontsize=13)
     return figure
+
+
+def _draw_chance(axes: Axes, chance: float) -> None:
+    """The chance line; where it lies so far below that the runs could not be told apart, a sentence at the bottom."""
+    low, high = axes.get_ylim()
+    if chance < low - 1.5 * (high - low):
+        axes.text(0.98, 0.02, f"{CHANCE_HEAD} (chance): {chance:.4f}, far below", color="#666666", fontsize=9,
+                  ha="right", transform=axes.transAxes)  # fmt: skip
+        return
+    style = {"color": "#777777", "linewidth": 1.4, "linestyle": (0, (1, 1))}
+    axes.axhline(chance, label=f"{CHANCE_HEAD} (chance)", **style)  # type: ignore[arg-type]
 
 
 def _draw_panel(axes: Axes, curves: Curves, part: str, title: str) -> None:

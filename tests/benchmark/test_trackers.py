@@ -71,7 +71,9 @@ def test_a_run_is_told_as_its_record_says(tmp_path, settings, monkeypatch):
     (record,) = outcome.records
     begin, *logs, end = noted.events
     assert begin[0] == "begin" and record.key in begin[1]
-    assert begin[2]["head"] == "linear" and json.loads(begin[2]["grid"]) == {"C": list(record.recipe.grid["C"])}
+    assert begin[2]["head"] == "linear" and json.loads(begin[2]["grid"]) == {
+        "C": list(record.recipe.grid["C"])
+    }
     steps = [(step, sorted(numbers)[0].partition("/")[0]) for _, numbers, step in logs]
     assert [s for s, _ in steps] == [1, 2, 1, 2, 1, 2] and steps[0][1] == "fold 1" and steps[2][1] == "fold 2"
     assert logs[-1][1]["test/accuracy"] == record.epochs[-1].test["accuracy"]
