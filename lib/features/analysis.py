@@ -16,10 +16,9 @@ from lib.features.defects import shrunk
 from lib.features.meta import Sample, first_by_hash
 from lib.frozen import Frozen
 
-MOST_TESTED = 500
+MOST_TESTED = 600
 MOST_MASKS = 200
 PLACES = 12
-CONFLICTS_TOLD = 20
 
 
 class ClassLight(Frozen):
@@ -65,7 +64,7 @@ class Analysis(Frozen):
 
 
 def analysis_of(data_set: DataSet, sample: Sample, near_duplicate_bits: int) -> Analysis:
-    """The analysis of a loaded data set, without its conclusions; at most 500 images and 200 masks are read for it."""
+    """The analysis of a loaded data set, without its conclusions; at most 600 images and 200 masks are read for it."""
     light, ratio = _light(sample)
     sizes, places, n_masks = _defects(data_set, sample.seed)
     labels = sample.labels

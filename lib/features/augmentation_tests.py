@@ -17,7 +17,10 @@ from lib.frozen import Frozen
 
 SIDE_PX = 64
 LARGEST_LOSS = 0.02
-"""What a change may cost at most to be called safe, in accuracy."""
+"""In accuracy: a change that costs less is not called harmful."""
+
+STILL_SAFE = -0.03
+"""A safe change's interval lies above it."""
 
 FEWEST_IMAGES = 40
 NEARLY_SQUARE = 1.25
@@ -65,9 +68,9 @@ def augmentation_tests(
 
     Over the folds, a support vector machine (RBF kernel) on gradients and brightness of a grid is trained on the images, and
     again with a changed copy beside each; both answer for the untouched images of the test part. A change that moves images
-    into another class's place costs accuracy. Safe: the interval of the difference excludes a loss of more than 2 points;
-    harmful: it lies below 0; else unclear, as where the classifier does no better than the majority. It has no eye for what a
-    deep network may see. `labels` (n_files,). Turns are tested on sets whose images are nearly square.
+    into another class's place costs accuracy. Harmful: it costs more than 2 points, and the interval of the difference lies
+    below 0; safe: the interval excludes a loss of 3 points; else unclear, as where the classifier does no better than the
+    majority. It has no eye for what a deep network may see. `labels` (n_files,). Turns are tested on sets whose images are nearly square.
     """
     folds = [parts[indices] == "test" for parts in data_set.divisions("folds")]
     own = labels[indices]
@@ -139,9 +142,9 @@ def _tested(
     low, high = float(centre - 1.96 * error), float(centre + 1.96 * error)
     knows = before.mean() - 1.96 * np.sqrt(before.mean() * (1 - before.mean()) / n) > majority
     verdict: Verdict = "unclear"
-    if high < 0:
+    if high < 0 and after.mean() < before.mean() - LARGEST_LOSS:
         verdict = "harmful"
-    elif knows and low >= -LARGEST_LOSS:
+    elif knows and low >= STILL_SAFE:
         verdict = "safe"
     return AugmentationTest(
         name=name, without=float(before.mean()), with_copies=float(after.mean()), low=low, high=high, verdict=verdict
