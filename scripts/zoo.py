@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,8 @@ from lib.command_line import (
 from lib.commands.ablate import ablate
 from lib.commands import predict
 from lib.commands import masks, predict
+from lib.commands import compare, curves
+from lib.commands.tracking import tracker_options
 from lib.config import Settings
 
 if TYPE_CHECKING:
@@ -112,6 +114,7 @@ def _warn(sentences: Iterable[str]) -> None:
 )
 @shard_option
 @engine_options
+@tracker_options
 @json_option
 def run(
     settings: Settings,
@@ -119,6 +122,7 @@ def run(
     skip_failed: bool,
     shard: str | None,
     how: dict[str, Any],
+    tracked: Callable[..., Any],
     dry_run: bool,
     budget: str | None,
     metric: Metric | None,
@@ -145,7 +149,10 @@ def run(
     _warn(sweep.warnings)
     click.echo(plan_summary(sweep.plan), err=as_json)
     ordering = Within(budget_s, policy.rank) if policy else None
-    with watching(terminal(stderr=as_json), functools.partial(click.echo, err=as_json)) as listener:
+    with (
+        watching(terminal(stderr=as_json), functools.partial(click.echo, err=as_json)) as watcher,
+        tracked(watcher) as listener,
+    ):
         outcome = run_prepared(sweep, settings, listener, ordering, running)
     _warn(outcome.warnings)
     if not as_json:
@@ -294,6 +301,8 @@ zoo.add_command(ablate)
 zoo.add_command(predict.predict)
 zoo.add_command(predict.models)
 zoo.add_command(masks.masks)
+zoo.add_command(compare.compare)
+zoo.add_command(curves.curves)
 
 if __name__ == "__main__":
     run_command(zoo)
