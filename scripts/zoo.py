@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,9 +26,8 @@ from lib.command_line import (
     terminal,
     weights_options,
 )
-from lib.commands.embed import embed
-from lib.commands.generate import generate
-from lib.commands.ssl import ssl
+from lib.commands import ablate, compare, curves, embed, generate, masks, predict, ssl
+from lib.commands.tracking import tracker_options
 from lib.config import Settings
 
 if TYPE_CHECKING:
@@ -107,8 +106,12 @@ def _warn(sentences: Iterable[str]) -> None:
     help="90s, 30m, 2h: only as many cells as fit, those with the highest expected gain a second first.",
 )
 @metric_option()
+@click.option(
+    "--keep-models", is_flag=True, help="Keep each run's first fold as a model, for predict and export."
+)
 @shard_option
 @engine_options
+@tracker_options
 @json_option
 def run(
     settings: Settings,
@@ -116,9 +119,11 @@ def run(
     skip_failed: bool,
     shard: str | None,
     how: dict[str, Any],
+    tracked: Callable[..., Any],
     dry_run: bool,
     budget: str | None,
     metric: Metric | None,
+    keep_models: bool,
     as_json: bool,
 ) -> None:
     """Trains every cell that is not done, or the most promising within --budget.
@@ -131,6 +136,7 @@ def run(
     from lib.reporting.benchmark import plan_summary
     from lib.reporting.watching import watching
 
+    settings = settings.override(keep_models=keep_models or None)
     running, budget_s = Running(**how, by_results=bool(budget)), seconds_of(budget) if budget else 0.0
     sweep = prepared(request, settings, skip_failed=skip_failed, shard=shard)
     policy = _Policy(sweep, settings, metric) if budget else None
@@ -140,7 +146,10 @@ def run(
     _warn(sweep.warnings)
     click.echo(plan_summary(sweep.plan), err=as_json)
     ordering = Within(budget_s, policy.rank) if policy else None
-    with watching(terminal(stderr=as_json), functools.partial(click.echo, err=as_json)) as listener:
+    with (
+        watching(terminal(stderr=as_json), functools.partial(click.echo, err=as_json)) as watcher,
+        tracked(watcher) as listener,
+    ):
         outcome = run_prepared(sweep, settings, listener, ordering, running)
     _warn(outcome.warnings)
     if not as_json:
@@ -150,6 +159,7 @@ def run(
     elif as_json:
         echo_json(outcome.records)
     click.echo(f"records: {settings.runs_dir}", err=as_json)
+    predict.tell_kept(settings, outcome.records, as_json)
     if outcome.count("failed"):
         raise click.exceptions.Exit(EXIT_SOME_FAILED)
 
@@ -284,10 +294,10 @@ def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
     click.echo(f"{len(findings)} unsound" if findings else "everything is sound")
 
 
-zoo.add_command(embed)
-zoo.add_command(generate)
-zoo.add_command(ssl)
-
+for command in (ablate.ablate, compare.compare, curves.curves, embed.embed, generate.generate, masks.masks):
+    zoo.add_command(command)
+for command in (predict.models, predict.predict, ssl.ssl):
+    zoo.add_command(command)
 
 if __name__ == "__main__":
     run_command(zoo)

@@ -17,7 +17,9 @@ from lib.benchmark.plan import Cell
 from lib.config import PROJECT_ROOT, Settings
 from lib.datasets import DataSet
 from lib.errors import CvAutomlError
+from lib.features.cache import FeatureCache
 from lib.features.embeddings import Embeddings, embeddings_of
+from lib.inference.models import keep_model
 from lib.records import Environment, HeadInfo, Latency, RunRecord, Timing
 from lib.zoo.backbones import open_backbone
 from lib.zoo.base import Backbone
@@ -104,20 +106,27 @@ def _record(cell: Cell, where: Environment, head_parameters: int, **values: Any)
     )
 
 
-def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener) -> dict[str, Any]:
+def job_of(cell: Cell, bench: Bench, device: torch.device, listener: Listener) -> TrainingJob:
+    """The training of a cell, its folds not yet told apart; embeddings are computed where the head reads them."""
     embeddings = None
     if cell.needs_features:
         embeddings = bench.embeddings(lambda done, total: listener.features_progress(cell, done, total))
-    job = TrainingJob(
+    return TrainingJob(
         data_set=bench.data_set,
         backbone=bench.backbone,
         recipe=cell.recipe,
         seed=cell.seed,
         device=device,
         features=embeddings.values if embeddings else None,
+        maps_cache=FeatureCache(bench.settings.cache_dir / "maps", bench.settings.cache_size_gb),
         on_epoch=lambda entry: listener.epoch_ends(cell, entry),
     )
-    folds, halvings = _train_folds(cell, job, listener)
+
+
+def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener) -> dict[str, Any]:
+    job = job_of(cell, bench, device, listener)
+    embeddings = bench.computed if cell.needs_features else None
+    folds, halvings = train_folds(cell, job, listener)
     results = [one.result for one in folds]
     features = (
         {"features_s": embeddings.seconds, "features_images": embeddings.n_images} if embeddings else {}
@@ -131,6 +140,7 @@ def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener)
         *(n for result in results for n in result.notes),
         *((NOT_QUIET,) if timed and latency is None else ()),
         *((NOT_ALONE,) if bench.beside_others else ()),
+        *_not_kept(cell, bench, job, results[0]),
     )
     return {
         "status": "finished",
@@ -142,7 +152,18 @@ def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener)
     }
 
 
-def _train_folds(
+def _not_kept(cell: Cell, bench: Bench, job: TrainingJob, first: TrainingResult) -> tuple[str, ...]:
+    """Keeps the model of the first fold where that is asked for; what went wrong is a note, and no reason to lose the run."""
+    if not bench.settings.keep_models:
+        return ()
+    try:
+        keep_model(bench.settings.models_dir, cell.key, cell.data_set, cell.head, job, first)
+    except CvAutomlError as error:
+        return (f"its model was not kept: {reason_of(error)}",)
+    return ()
+
+
+def train_folds(
     cell: Cell, job: TrainingJob, listener: Listener
 ) -> tuple[list[TrainedFold], tuple[str, ...]]:
     """Trains fold after fold; a batch that had to be halved stays so for the folds that follow."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from lib.clock import Clock
 from lib.datasets.base import DataSet
 from lib.errors import CvAutomlError
+from lib.features.cache import FeatureCache
 from lib.records import EpochEntry, FinalMetrics, GridPoint, Recipe
 from lib.records.schema import Option
 from lib.zoo.base import Backbone
@@ -30,7 +31,7 @@ class TrainingJob:
     """One fold of one cell to train: `data_set.parts` says who trains, validates and tests.
 
     `features`: float32 array (n_files, embedding_width) in the order of `data_set.files`; None where the head works on
-    images (masks, fine-tuning). `on_epoch` is called after each epoch, for the live table.
+    images (masks, fine-tuning). `maps_cache`: where the feature maps of a frozen network are kept. `on_epoch` is called after each epoch, for the live table.
     """
 
     data_set: DataSet
@@ -39,6 +40,7 @@ class TrainingJob:
     seed: int
     device: torch.device
     features: Floats | None = None
+    maps_cache: FeatureCache | None = None
     on_epoch: Callable[[EpochEntry], None] = field(default=lambda entry: None)
 
 
@@ -51,6 +53,7 @@ class TrainingResult:
     features of one batch (classification, fine-tuned or not: the head's share) or uint8 images (masks) → scores; None where
     there is nothing to time. `network`, for keeping the model: builds the whole trained pair, normalised float32 images
     (n, 3, height_px, width_px) → probabilities (n, n_classes) or (n, n_classes, height_px, width_px); None where it is none.
+    `answers`: probabilities (n_test, n_classes) of the test part's images, in the order of the files; None where not kept.
     """
 
     epochs: tuple[EpochEntry, ...]
@@ -61,6 +64,7 @@ class TrainingResult:
     training_s: float = 0.0
     predict: Predict | None = None
     network: Callable[[], torch.nn.Module] | None = None
+    answers: npt.NDArray[np.floating] | None = None
     chosen: dict[str, Option] = field(default_factory=dict)
     grid: tuple[GridPoint, ...] = ()
     batch_size: int = 0
@@ -112,6 +116,7 @@ def tuned_result(job: TrainingJob, stages: Sequence[Stage]) -> tuple[int, Traini
         validation=epochs[-1].validation,
         final=final,
         evaluation_s=evaluation.seconds,
+        answers=last[index][judge.is_test],
         chosen=points[index].settings,
         grid=tuple(points) if job.recipe.grid else (),
     )
