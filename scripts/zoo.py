@@ -32,11 +32,9 @@ from lib.config import Settings
 
 if TYPE_CHECKING:
     from lib.benchmark.budget import Within
-    from lib.benchmark.plan import Cell
     from lib.benchmark.prepare import PreparedSweep
     from lib.benchmark.selection import Request
     from lib.benchmark.sweep import Sweep
-    from lib.performance_prediction.boosting.cells import Pair
     from lib.records import RunRecord
     from lib.records.schema import Metric
 
@@ -164,21 +162,17 @@ def run(
         raise click.exceptions.Exit(EXIT_SOME_FAILED)
 
 
-def _pair(cell: Cell) -> Pair:
-    from lib.performance_prediction.boosting.cells import Pair
-
-    return Pair(cell.backbone.name, cell.column)
-
-
 class _Policy:
     """`run --budget`: the policy of `recommend.py --suggest` on the cells of a sweep."""
 
     def __init__(self, sweep: PreparedSweep, settings: Settings, metric: Metric | None) -> None:
         from lib.benchmark.sweep import facts_of
+        from lib.performance_prediction.boosting.cells import Pair
         from lib.recommendation.budget_policy import BudgetPolicy
         from lib.records import RecordStore
 
         self.sweep, self.store = sweep, RecordStore(settings.runs_dir)
+        self.pair = lambda cell: Pair(cell.backbone.name, cell.column)
         known, facts = self.store.read_all(("finished",))[0], self.store.read_facts()[0]
         facts |= {name: facts_of(one, facts) for (name, _), one in sweep.selection.by_fingerprint.items()}
         self.policy = BudgetPolicy(known, facts, settings.related_data_sets, metric)
@@ -187,7 +181,7 @@ class _Policy:
         """Positions of the cells, the one to run first in front."""
         from lib.recommendation.budget_policy import Option
 
-        options = [Option(p.cell.data_set, _pair(p.cell), p.cell.seed, p.cost_s) for p in cells]
+        options = [Option(p.cell.data_set, self.pair(p.cell), p.cell.seed, p.cost_s) for p in cells]
         return self.policy.order(options, finished)
 
     def show(self, budget_s: float, as_json: bool) -> None:
@@ -207,7 +201,7 @@ class _Policy:
         finished = self.store.read_all(("finished",))[0]
         outlooks = []
         for info in (one.info for one in self.sweep.selection.data_sets):
-            left = [_pair(p.cell) for p in outcome.left if p.cell.data_set.name == info.name]
+            left = [self.pair(p.cell) for p in outcome.left if p.cell.data_set.name == info.name]
             outlooks.append(self.policy.outlook(info, left, finished))
         told = (outlooks, ordering.spent_s(), ordering.stopped)
         if as_json:
