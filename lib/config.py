@@ -206,13 +206,8 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     folders = {
         name: base / folder
         for name in (
-            "runs_dir",
-            "out_dir",
-            "datasets_dir",
-            "cache_dir",
-            "models_dir",
-            "weights_dir",
-            "tuned_dir",
+            *("runs_dir", "out_dir", "datasets_dir", "cache_dir"),
+            *("models_dir", "weights_dir", "tuned_dir"),
         )
         if (folder := getattr(settings, name)) is not None
     }
