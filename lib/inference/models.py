@@ -152,9 +152,9 @@ def load_model(run: str, settings: Settings) -> KeptModel:
     card = read_model_card(folder)
     set_threads(settings.threads)
     device = choose_device(settings.device)
-    network = _rebuilt(card, folder, settings).eval().requires_grad_(False)
+    network = _rebuilt(card, folder, settings).eval().cpu()
     example = torch.zeros(1, 3, card.input.height_px, card.input.width_px)
-    return KeptModel(card, inference_form(network.cpu(), example).to(device), device)
+    return KeptModel(card, inference_form(network, example).requires_grad_(False).to(device), device)
 
 
 def _rebuilt(card: ModelCard, folder: Path, settings: Settings) -> nn.Module:
