@@ -81,6 +81,12 @@ def analysis_of(data_set: DataSet, sample: Sample, near_duplicate_bits: int) -> 
     )
 
 
+def analysis_of_masks(data_set: DataSet) -> Analysis:
+    """What masks tell without their images."""
+    sizes, places, n_masks = _defects(data_set, seed=0)
+    return Analysis(together=_together(data_set), sizes=sizes, places=places, masks_looked_at=n_masks)
+
+
 def _light(sample: Sample) -> tuple[tuple[ClassLight, ...], float | None]:
     if sample.labels is None:
         return (), None
