@@ -133,6 +133,20 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_settings
 
 
+def kept_model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --config, --models and --device; the command receives one `settings: Settings` keyword in their place."""
+
+    @click.option("--config", type=FILE, help="Settings file instead of config.yaml.")
+    @click.option("--models", type=FOLDER, help="Folder of kept models [config: models_dir].")
+    @click.option("--device", help="auto, cpu, cuda or mps [config: device].")
+    @functools.wraps(command)
+    def with_settings(config: Path | None, models: Path | None, device: str | None, **kwargs: Any) -> Any:
+        settings = load_settings(config).override(models_dir=models, device=device)
+        return command(settings=settings, **kwargs)
+
+    return with_settings
+
+
 def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --recipe and --set to a command that has settings; the last word is the last --set."""
 

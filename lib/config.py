@@ -85,10 +85,14 @@ class SegmentationSettings(ImageTraining):
     loss: tuple[str, ...] = ("bce+dice",)
     augmentation: str = "flips"
     largest_gradient: float = Field(0.0, ge=0)
+    tta: Literal["none", "flips"] = "none"
+    image_height_px: Literal[0] | Annotated[int, Field(ge=32)] = 0
+    image_width_px: Literal[0] | Annotated[int, Field(ge=32)] = 0
+    most_pixels: int = Field(102_400, ge=1024)
+    input: Literal["resized", "crops", "tiles"] = "resized"
     masks: Literal["multilabel", "multiclass"] = "multilabel"
-    image_height_px: int = Field(128, ge=32)
-    image_width_px: int = Field(800, ge=32)
     threshold: float = Field(0.5, gt=0, lt=1)
+    tuned_for: Literal["both", "dice", "defect_dice"] = "both"
 
 
 class FinetuneSettings(ImageTraining):
@@ -115,6 +119,8 @@ class Settings(Frozen):
     out_dir: Path = Path("data/als")
     datasets_dir: Path = Path("datasets")
     cache_dir: Path = Path(".cache")
+    models_dir: Path = Path("data/models")
+    keep_models: bool = False
     cache_size_gb: float = Field(20, gt=0)
     weights_dir: Path | None = None
     weights: Literal["pretrained", "random"] = "pretrained"
@@ -172,7 +178,7 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     base = path.resolve().parent
     folders = {
         name: base / folder
-        for name in ("runs_dir", "out_dir", "datasets_dir", "cache_dir", "weights_dir")
+        for name in ("runs_dir", "out_dir", "datasets_dir", "cache_dir", "models_dir", "weights_dir")
         if (folder := getattr(settings, name)) is not None
     }
     return settings.model_copy(update={name: folder.resolve() for name, folder in folders.items()})

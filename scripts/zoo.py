@@ -26,6 +26,9 @@ from lib.command_line import (
     terminal,
     weights_options,
 )
+from lib.commands.ablate import ablate
+from lib.commands import predict
+from lib.commands import masks, predict
 from lib.commands import compare, curves
 from lib.commands.tracking import tracker_options
 from lib.config import Settings
@@ -106,6 +109,9 @@ def _warn(sentences: Iterable[str]) -> None:
     help="90s, 30m, 2h: only as many cells as fit, those with the highest expected gain a second first.",
 )
 @metric_option()
+@click.option(
+    "--keep-models", is_flag=True, help="Keep each run's first fold as a model, for predict and export."
+)
 @shard_option
 @engine_options
 @tracker_options
@@ -120,6 +126,7 @@ def run(
     dry_run: bool,
     budget: str | None,
     metric: Metric | None,
+    keep_models: bool,
     as_json: bool,
 ) -> None:
     """Trains every cell that is not done, or the most promising within --budget.
@@ -132,6 +139,7 @@ def run(
     from lib.reporting.benchmark import plan_summary
     from lib.reporting.watching import watching
 
+    settings = settings.override(keep_models=keep_models or None)
     running, budget_s = Running(**how, by_results=bool(budget)), seconds_of(budget) if budget else 0.0
     sweep = prepared(request, settings, skip_failed=skip_failed, shard=shard)
     policy = _Policy(sweep, settings, metric) if budget else None
@@ -154,6 +162,7 @@ def run(
     elif as_json:
         echo_json(outcome.records)
     click.echo(f"records: {settings.runs_dir}", err=as_json)
+    predict.tell_kept(settings, outcome.records, as_json)
     if outcome.count("failed"):
         raise click.exceptions.Exit(EXIT_SOME_FAILED)
 
@@ -288,6 +297,10 @@ def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
     click.echo(f"{len(findings)} unsound" if findings else "everything is sound")
 
 
+zoo.add_command(ablate)
+zoo.add_command(predict.predict)
+zoo.add_command(predict.models)
+zoo.add_command(masks.masks)
 zoo.add_command(compare.compare)
 zoo.add_command(curves.curves)
 

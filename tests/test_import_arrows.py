@@ -24,11 +24,12 @@ MAY_IMPORT = {
     "datasets": GROUND | {"records"},
     "features": GROUND | {"records", "datasets"},
     "zoo": GROUND | {"records", "datasets", "features"},
-    "benchmark": GROUND | {"records", "datasets", "features", "zoo"},
+    "inference": GROUND | {"records", "datasets", "features", "zoo"},
+    "benchmark": GROUND | {"records", "datasets", "features", "zoo", "inference"},
     "performance_prediction": GROUND | {"records"},
     "recommendation": GROUND | {"records", "performance_prediction"},
     "reporting": GROUND | {"records", "datasets", "features", "zoo", "benchmark", "performance_prediction", "recommendation"},
-    "commands": GROUND | {"records", "datasets", "features", "zoo", "benchmark", "performance_prediction", "recommendation", "reporting"},
+    "commands": GROUND | {"records", "datasets", "features", "zoo", "inference", "benchmark", "performance_prediction", "recommendation", "reporting"},
 }  # fmt: skip
 TORCH_FREE = ["records", "datasets", "performance_prediction", "recommendation", "reporting"]
 

@@ -17,7 +17,9 @@ from lib.benchmark.plan import Cell
 from lib.config import PROJECT_ROOT, Settings
 from lib.datasets import DataSet
 from lib.errors import CvAutomlError
+from lib.features.cache import FeatureCache
 from lib.features.embeddings import Embeddings, embeddings_of
+from lib.inference.models import keep_model
 from lib.records import Environment, HeadInfo, Latency, RunRecord, Timing
 from lib.zoo.backbones import open_backbone
 from lib.zoo.base import Backbone
@@ -112,6 +114,7 @@ def job_of(cell: Cell, bench: Bench, device: torch.device, listener: Listener) -
         seed=cell.seed,
         device=device,
         features=embeddings.values if embeddings else None,
+        maps_cache=FeatureCache(bench.settings.cache_dir / "maps", bench.settings.cache_size_gb),
         on_epoch=lambda entry: listener.epoch_ends(cell, entry),
     )
 
@@ -133,6 +136,7 @@ def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener)
         *(n for result in results for n in result.notes),
         *((NOT_QUIET,) if timed and latency is None else ()),
         *((NOT_ALONE,) if bench.beside_others else ()),
+        *_not_kept(cell, bench, job, results[0]),
     )
     return {
         "status": "finished",
@@ -142,6 +146,17 @@ def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener)
         "latency": latency,
         "notes": tuple(dict.fromkeys(notes)),
     }
+
+
+def _not_kept(cell: Cell, bench: Bench, job: TrainingJob, first: TrainingResult) -> tuple[str, ...]:
+    """Keeps the model of the first fold where that is asked for; what went wrong is a note, and no reason to lose the run."""
+    if not bench.settings.keep_models:
+        return ()
+    try:
+        keep_model(bench.settings.models_dir, cell.key, cell.data_set, cell.head, job, first)
+    except CvAutomlError as error:
+        return (f"its model was not kept: {reason_of(error)}",)
+    return ()
 
 
 def train_folds(

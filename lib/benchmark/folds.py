@@ -80,6 +80,7 @@ def _final(finals: Sequence[FinalMetrics], data_set: DataSet) -> FinalMetrics:
     return FinalMetrics(
         metrics=means([final.metrics for final in finals]),
         standard_error=combined_errors([final.standard_error for final in finals]),
+        interval=combined_intervals(finals),
         per_class=per_class,
         confusion=None if summed is None else tuple(tuple(int(n) for n in row) for row in summed),
     )
@@ -88,6 +89,18 @@ def _final(finals: Sequence[FinalMetrics], data_set: DataSet) -> FinalMetrics:
 def combined_errors(errors: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Standard error of a mean over folds that test different images: sqrt(Σ se²) / K over the K folds that have one."""
     return {name: combined_standard_error([e[name] for e in errors if name in e]) for name in _names(errors)}
+
+
+def combined_intervals(finals: Sequence[FinalMetrics]) -> dict[str, tuple[float, float]]:
+    """95 % intervals of the means over folds: their halves are combined as standard errors are, below and above apart."""
+    found = {}
+    for name in _names([final.interval for final in finals]):
+        known = [(final.metrics[name], *final.interval[name]) for final in finals if name in final.interval]
+        middle = fmean(value for value, _, _ in known)
+        below = combined_standard_error([value - low for value, low, _ in known])
+        above = combined_standard_error([high - value for value, _, high in known])
+        found[name] = (middle - below, middle + above)
+    return found
 
 
 def mean_grid(grids: Sequence[tuple[GridPoint, ...]]) -> tuple[GridPoint, ...]:

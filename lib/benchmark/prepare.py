@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from lib.benchmark.groups import Shard, shard_of
 from lib.benchmark.plan import Cell, Estimates, Plan, plan_cells
 from lib.benchmark.selection import Request, Selection, select
-from lib.benchmark.sweep import find_record
+from lib.benchmark.sweep import find_done
 from lib.config import Settings
 from lib.features.embeddings import are_cached
+from lib.inference.models import can_be_kept
 from lib.records import DataSetInfo, RecordStore
 from lib.records.costs import Rates
 from lib.zoo.backbones import open_backbone
@@ -26,17 +27,22 @@ class PreparedSweep:
 
     selection: Selection
     plan: Plan
+    keep_models: bool = False
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What whoever runs this must know first: what was left out, which weights are random, which sets procedural."""
         random = [info.name for info in self.selection.backbones if info.weights_origin == "random"]
         made = [one.info.name for one in self.selection.data_sets if one.info.procedural]
+        running = [one.cell for one in self.plan.cells if one.to_run and self.keep_models]
+        pairs = [f"{c.backbone.name} × {c.head}" for c in running if not can_be_kept(c.head, c.backbone)]
+        unkept = dict.fromkeys(pairs)
         means_nothing = "The numbers exercise the code and mean nothing else"
         return (
             *(f"left out: {sentence}" for sentence in self.selection.left_out),
             *([f"RANDOM WEIGHTS, never trained: {', '.join(random)}. {means_nothing}"] if random else []),
             *([f"{', '.join(made)}: procedural images, not photographs"] if made else []),
+            *([f"no networks, so their models cannot be kept: {', '.join(unkept)}"] if unkept else []),
         )
 
 
@@ -53,24 +59,30 @@ def prepared(
     rates = Rates.of(store.read_all(("finished",))[0], device_name(device), threads)
     plan = plan_cells(
         cells_of(selection, settings, choose_precision(settings.precision, device)),
-        lambda cell: find_record(store, cell),
+        lambda cell: find_done(store, cell, settings),
         Estimates(rates),
         skip_failed=skip_failed,
         cached=_cached_features(selection, settings),
     )
-    return PreparedSweep(selection, shard_of(plan, part) if part else plan)
+    return PreparedSweep(selection, shard_of(plan, part) if part else plan, settings.keep_models)
 
 
 def cells_of(selection: Selection, settings: Settings, precision: str) -> Iterator[Cell]:
     """Data set by data set, backbone by backbone, head by head, seed by seed, so that the features of a data set and a backbone
     are needed once, in a row. `precision`: what the device computes in."""
     request = selection.request
-    for info in (one.info for one in selection.data_sets):
+    for one, info in ((one, one.info) for one in selection.data_sets):
         for backbone in selection.backbones:
             for head in selection.heads(info, backbone):
                 own = "fp32" if backbone.family == "handcrafted" else precision
                 recipe = recipe_for(
-                    head, info.task, settings, precision=own, epochs=request.epochs, finetune=request.finetune
+                    head,
+                    info.task,
+                    settings,
+                    precision=own,
+                    epochs=request.epochs,
+                    finetune=request.finetune,
+                    sizes=one.data_set.sizes,
                 )
                 recipe = recipe.model_copy(update={"folds": folds_of(request, info)})
                 for seed in dict.fromkeys(request.seeds):

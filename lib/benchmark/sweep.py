@@ -20,6 +20,7 @@ from lib.config import Settings
 from lib.datasets import DataSet
 from lib.errors import CvAutomlError
 from lib.features.meta import META_FEATURES_VERSION, data_set_facts
+from lib.inference.models import lacks_model
 from lib.records import DataSetFacts, RecordStore, RunRecord
 from lib.zoo.devices import choose_device, environment
 
@@ -108,7 +109,7 @@ class Desk:
 
     def finished_meanwhile(self, cell: Cell, listener: Listener) -> RunRecord | None:
         """The finished record of a cell where another sweep on the same folder wrote it since the plan was made."""
-        record = find_record(self.store, cell)
+        record = find_done(self.store, cell, self.settings)
         if record is None or record.status != "finished":
             return None
         listener.cell_skipped(cell)
@@ -175,8 +176,19 @@ def find_record(store: RecordStore, cell: Cell) -> RunRecord | None:
     return store.find(cell.data_set.name, cell.backbone.name, cell.head, cell.seed, cell.key)
 
 
+def find_done(store: RecordStore, cell: Cell, settings: Settings) -> RunRecord | None:
+    """As `find_record`, but None for a finished cell whose model is to be kept and is not there: it is trained again."""
+    record = find_record(store, cell)
+    finished = record is not None and record.status == "finished"
+    return None if finished and lacks_model(settings, cell.key, cell.head, cell.backbone) else record
+
+
 def save_record(store: RecordStore, record: RunRecord) -> None:
-    """Writes a record; raises CvAutomlError with the ways out where there is no room or no right to."""
+    """Writes a record, but over no finished one: same key, same numbers, and only its model was missing. Raises CvAutomlError
+    with the ways out where there is no room or no right to."""
+    there = store.find(record.data_set.name, record.backbone.name, record.head.name, record.seed, record.key)
+    if there and there.status == "finished":
+        return
     try:
         store.write(record)
     except OSError as error:

@@ -22,6 +22,7 @@ View = Callable[[DataSet, Settings], DataSet]
 VIEWS: Registry[View] = Registry("view")
 NO_DEFECT = "no_defect"
 REST = "rest"
+DEFECT = "defect"
 _NORMAL = re.compile(
     r"(no|non|not|without|un)[_\- ]?(defect\w*|findings?|crack\w*|damage\w*|anomal\w*)|normal|ok|good|clean|healthy"
     r"|([a-z]?\d+[_\- ])?functional|intact|negative|none",
@@ -73,7 +74,7 @@ def defect_or_not(data_set: DataSet, settings: Settings) -> DataSet:
     if labels.all() or not labels.any():
         every = "every image has" if labels.all() else "no image has"
         raise DataSetError(f"{data_set.name}: {every} a defect, so @defect has one class only; try @dominant")
-    return _relabelled(data_set, (NO_DEFECT, "defect"), labels)
+    return _relabelled(data_set, (NO_DEFECT, DEFECT), labels)
 
 
 @VIEWS.register("dominant")
@@ -91,14 +92,12 @@ def dominant_class(data_set: DataSet, settings: Settings) -> DataSet:
 
 @VIEWS.register("binary")
 def one_against_the_rest(data_set: DataSet, settings: Settings) -> DataSet:
-    """Two classes: the one that `normal_class` picks, and `rest`."""
-    problem = ""
-    if data_set.labels is None or not data_set.classes:
-        problem = "@binary joins classes; a set of masks needs @defect or @dominant first"
-    elif len(data_set.classes) < 3:
-        problem = f"has {len(data_set.classes)} classes; @binary needs three or more"
-    if problem or data_set.labels is None:
-        raise DataSetError(f"{data_set.name}: {problem}")
+    """Two classes: the one that `normal_class` picks, and `rest`. Of masks: `defect`, whatever its class, and the background."""
+    fewest, n = (2 if data_set.task == "segmentation" else 3), len(data_set.classes)
+    if n < fewest:
+        raise DataSetError(f"{data_set.name}: of {n} classes; @binary needs {fewest} or more")
+    if data_set.labels is None:
+        return _joined_masks(data_set)
     chosen = normal_class(data_set.classes, data_set.class_counts())
     return _relabelled(data_set, (data_set.classes[chosen], REST), data_set.labels != chosen)
 
@@ -106,6 +105,17 @@ def one_against_the_rest(data_set: DataSet, settings: Settings) -> DataSet:
 def _relabelled(data_set: DataSet, classes: tuple[str, ...], labels: npt.NDArray[np.generic]) -> DataSet:
     own = labels.astype(np.int64)
     return replace(data_set, task="classification", classes=classes, labels=own, read_mask=None)
+
+
+def _joined_masks(data_set: DataSet) -> DataSet:
+    """One class of masks. Where classes overlap, its area counts what they share once each."""
+    areas, read_mask = _areas(data_set, "binary"), data_set.read_mask
+
+    def read(index: int) -> npt.NDArray[np.bool_]:
+        assert read_mask is not None
+        return np.any(read_mask(index), axis=0, keepdims=True)
+
+    return replace(data_set, classes=(DEFECT,), read_mask=read, mask_areas=areas.sum(axis=1, keepdims=True))
 
 
 def _areas(data_set: DataSet, view: str) -> npt.NDArray[np.int64]:

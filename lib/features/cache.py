@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,9 +47,16 @@ class FeatureCache:
 
     def write(self, values: npt.NDArray[np.float32], facts: dict[str, str], *key: str) -> str | None:
         """Keeps the features and makes room for them; returns why they could not be kept, None where they were."""
+        return self.write_all({key: values}, facts)
+
+    def write_all(
+        self, values: Mapping[tuple[str, ...], npt.NDArray[np.floating]], facts: dict[str, str]
+    ) -> str | None:
+        """`write` of many at once, which makes room for them once."""
         try:
-            content = save({NAME: np.ascontiguousarray(values)}, metadata=facts)
-            write_atomically(self.path_of(*key), content, flush=False)
+            for key, one in values.items():
+                content = save({NAME: np.ascontiguousarray(one)}, metadata=facts)
+                write_atomically(self.path_of(*key), content, flush=False)
             self._make_room()
         except OSError as error:
             return f"features not kept in {self.folder}: {error.strerror or error}"

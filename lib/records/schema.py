@@ -164,6 +164,7 @@ class FinalMetrics(Frozen):
 
     metrics: dict[str, float]
     standard_error: dict[str, NotNegative] = {}
+    interval: dict[str, tuple[float, float]] = Field({}, description="95 % by bootstrap over the images")
     per_class: dict[str, dict[str, float]] = {}
     confusion: tuple[tuple[Count, ...], ...] | None = Field(
         None, description="rows true, columns predicted, images"

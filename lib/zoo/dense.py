@@ -60,10 +60,18 @@ def fitted_network(
     index, result = tuned_result(job, stages)
     network = build(index).to(job.device).eval()
     fitted = FittedNetwork(network, scale, job.device, result)
+    backbone = job.backbone  # and not the job, whose features would be kept as well
+
+    def pair() -> nn.Module:
+        from lib.zoo.pair_networks import DensePair
+
+        return DensePair(backbone.feature_module(), network, scale).eval()
+
     answered = replace(
         result,
         parameters=sum(p.numel() for p in network.parameters()),
         predict=lambda x: fitted.logits(x).softmax(dim=1).cpu().numpy(),
+        network=pair,
     )
     return index, replace(fitted, result=answered)
 

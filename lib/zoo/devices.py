@@ -148,10 +148,15 @@ def environment(device: torch.device, started_at: str = "") -> Environment:
         device=device_name(device),
         threads=torch.get_num_threads(),
         versions={"python": platform.python_version()} | {n: _version_of(n) for n in RECORDED_LIBRARIES},
-        project_version=_version_of("cv-automl"),
+        project_version=project_version(),
         peak_memory_mb=round(peak_memory_mb(device), 1),
         started_at=started_at,
     )
+
+
+def project_version() -> str:
+    """The version of this project."""
+    return _version_of("cv-automl")
 
 
 def _version_of(distribution: str) -> str:

@@ -65,7 +65,9 @@ class TeacherShelf:
 
     def train(self, job: TrainingJob, hidden: tuple[int, ...]) -> FittedNetwork:
         """Trains the job anew and shelves the network."""
-        fitted = self._teachers[_job_digest(job, hidden)] = fitted_perceptron(job, hidden)
+        fitted = fitted_perceptron(job, hidden)
+        # Without the pair, which would keep a backbone in memory for each teacher on the shelf.
+        self._teachers[_job_digest(job, hidden)] = fitted.told(network=None)
         while len(self._teachers) > self._kept:
             del self._teachers[next(iter(self._teachers))]
         return fitted

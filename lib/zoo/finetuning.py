@@ -19,9 +19,10 @@ from lib.zoo.augmentation import Augmentation, views_of
 from lib.zoo.course import optimizer_of, sampled
 from lib.zoo.dense import FittedNetwork
 from lib.zoo.devices import dtype_of
-from lib.zoo.jobs import TrainingJob, TrainingResult
+from lib.zoo.jobs import Standardisation, TrainingJob, TrainingResult
 from lib.zoo.losses import loss_of
 from lib.zoo.metrics import Judge, Probabilities, labels_of
+from lib.zoo.pair_networks import DensePair
 from lib.zoo.preprocessing import Indices, SizedImages, normalised_tensor
 from lib.zoo.training import (
     Answers,
@@ -100,6 +101,11 @@ class TunedPair:
             inputs = torch.from_numpy(features).to(self.job.device)
             return self.head((inputs - self.mean) / self.spread).softmax(1).cpu().numpy()
 
+    def network(self) -> nn.Module:
+        """The pair as one network."""
+        scale = Standardisation(self.mean.cpu().numpy(), self.spread.cpu().numpy())
+        return DensePair(self.backbone, self.head, scale, str(self.job.recipe.options["tta"])).eval()
+
 
 def finetuned(job: TrainingJob, fit: Fit) -> TrainingResult:
     """Fine-tunes the whole pair on augmented images; the shared backbone of the job is left as it is.
@@ -134,6 +140,7 @@ def finetuned(job: TrainingJob, fit: Fit) -> TrainingResult:
         parameters=sum(parameter.numel() for parameter in pair.head.parameters()),
         training_s=starting.seconds + result.training_s,
         predict=pair.answer,
+        network=pair.network,
         chosen=pair.start.chosen,
         grid=pair.start.grid,
     )

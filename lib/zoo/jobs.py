@@ -13,6 +13,7 @@ import numpy.typing as npt
 from lib.clock import Clock
 from lib.datasets.base import DataSet
 from lib.errors import CvAutomlError
+from lib.features.cache import FeatureCache
 from lib.records import EpochEntry, FinalMetrics, GridPoint, Recipe
 from lib.records.schema import Option
 from lib.zoo.base import Backbone
@@ -30,7 +31,7 @@ class TrainingJob:
     """One fold of one cell to train: `data_set.parts` says who trains, validates and tests.
 
     `features`: float32 array (n_files, embedding_width) in the order of `data_set.files`; None where the head works on
-    images (masks, fine-tuning). `on_epoch` is called after each epoch, for the live table.
+    images (masks, fine-tuning). `maps_cache`: where the feature maps of a frozen network are kept. `on_epoch` is called after each epoch, for the live table.
     """
 
     data_set: DataSet
@@ -39,6 +40,7 @@ class TrainingJob:
     seed: int
     device: torch.device
     features: Floats | None = None
+    maps_cache: FeatureCache | None = None
     on_epoch: Callable[[EpochEntry], None] = field(default=lambda entry: None)
 
 

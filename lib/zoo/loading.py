@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,24 @@ class CutNetwork(torch.nn.Module):
         import timm
 
         # Only the graph extractor leaves out what comes after the map.
+        indices = tuple(range(feature_map + 1))
         self.features = timm.create_model(
-            architecture, features_only=True, out_indices=(feature_map,), feature_cls="fx", **model_kwargs
+            architecture, features_only=True, out_indices=indices, feature_cls="fx", **model_kwargs
         )
+        reductions, widths = self.features.feature_info.reduction(), self.features.feature_info.channels()
+        pairs = zip(reductions, widths, strict=True)
+        self.feature_info = [{"reduction": reduction, "num_chs": width} for reduction, width in pairs]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """The embeddings."""
         return self.features(images)[-1].mean((2, 3))
+
+    def forward_intermediates(
+        self, images: torch.Tensor, indices: Sequence[int], **options: Any
+    ) -> list[torch.Tensor]:
+        """The maps at those places alone, as timm's networks show theirs."""
+        maps = self.features(images)
+        return [maps[index] for index in indices]
 
 
 def _pretrained(name: str, state: dict[str, torch.Tensor], model_kwargs: dict[str, Any]) -> torch.nn.Module:

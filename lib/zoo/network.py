@@ -193,9 +193,10 @@ def _architecture(name: str, size: int, card_json: str) -> Architecture:
 
 @lru_cache(maxsize=512)
 def has_feature_maps(name: str, size: int) -> bool:
-    """Whether timm shows the feature maps inside this network, which decoders need; not of one that timm does not know."""
+    """Whether timm shows the feature maps inside this network, which decoders need. A network that timm does not know is a cut
+    one, which has them all."""
     if not timm.is_model(name):
-        return False
+        return True
     with torch.device("meta"):
         network = timm.create_model(name, pretrained=False, num_classes=0, **_size_kwargs(name, size))
     return hasattr(network, "forward_intermediates") and bool(getattr(network, "feature_info", None))

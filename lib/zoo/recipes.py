@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from lib.config import ImageTraining, SegmentationSettings, Settings
 from lib.errors import ConfigError
 from lib.records import Recipe
 from lib.records.schema import METRICS, Option, Task
 from lib.zoo.heads.base import HEADS, Head
 from lib.zoo.losses import stages_of
+from lib.zoo.segmentation.image_size import image_size
 
 WITHOUT_STEPS = {
     "batch_size": 0,
@@ -26,15 +30,18 @@ def recipe_for(
     precision: str,
     epochs: int | None = None,
     finetune: bool = False,
+    sizes: npt.NDArray[np.int64] | None = None,
 ) -> Recipe:
     """The recipe of one head on one task.
 
     Only what decides the head's result stands in it, so that changing another head's setting keeps this head's runs:
-    a head without gradient has no learning rate. `precision`: fp32 or bf16, as resolved for the device.
+    a head without gradient has no learning rate. `precision`: fp32 or bf16, as resolved for the device;
+    `sizes` (n, 2): heights and widths of the images, from which the size of masks comes where the settings leave it open.
     Raises CvAutomlError for an unknown head.
     """
     part = HEADS[head]() if isinstance(head, str) else head
     chosen = settings.classification if task == "classification" else settings.segmentation
+    height_px, width_px = image_size(settings.segmentation, sizes) if task == "segmentation" else (0, 0)
     recipe = Recipe(
         epochs=epochs or chosen.epochs,
         batch_size=chosen.batch_size,
@@ -42,8 +49,8 @@ def recipe_for(
         weight_decay=chosen.weight_decay,
         finetune=finetune,
         precision=precision if part.needs_features or part.needs_network else "fp32",
-        image_height_px=settings.segmentation.image_height_px if task == "segmentation" else 0,
-        image_width_px=settings.segmentation.image_width_px if task == "segmentation" else 0,
+        image_height_px=height_px,
+        image_width_px=width_px,
         options=part.options(settings),
         grid=part.grid(settings),
     )

@@ -62,6 +62,16 @@ def test_binary_sets_the_normal_class_against_the_rest(kinds: Path, settings: Se
     assert seen.classes == ("normal", "rest") and seen.class_counts() == (12, 50)
 
 
+def test_binary_joins_masks_into_one_class(strips: Path, settings: Settings) -> None:
+    original, seen = load_data_set(strips, settings), load_data_set(f"{strips}@binary", settings)
+    assert (seen.task, seen.classes) == ("segmentation", ("defect",))
+    for index in range(6):
+        joined = original.read_mask(index).any(axis=0)
+        assert (seen.read_mask(index) == joined[None]).all() and seen.mask_areas[index] == joined.sum()
+    with pytest.raises(DataSetError, match="needs 2 or more"):
+        load_data_set(f"{strips}@binary@binary", settings)
+
+
 @pytest.mark.parametrize(
     ("classes", "counts", "chosen"),
     [
@@ -105,7 +115,7 @@ def test_views_chain(strips: Path, settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("view", "says"),
     [
-        ("binary", "needs @defect or @dominant first"),
+        ("defect@binary", "@binary needs 3 or more"),
         ("defects", "did you mean defect"),
         ("train0", "unknown view"),
         ("train100", "unknown view"),

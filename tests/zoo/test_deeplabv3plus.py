@@ -9,7 +9,8 @@ from lib.zoo.backbones import backbone_names, describe_backbone, open_backbone
 from lib.zoo.heads import HEADS
 from lib.zoo.jobs import TrainingJob
 from lib.zoo.recipes import recipe_for
-from lib.zoo.segmentation import naive_result
+from lib.zoo.segmentation.image_size import image_size
+from lib.zoo.segmentation.training import naive_result
 
 
 @pytest.fixture
@@ -34,8 +35,24 @@ def test_labels_are_not_its_task(head, unpretrained):
 def test_threshold_is_part_of_the_recipe(unpretrained):
     settings = Settings.model_validate({"segmentation": {"threshold": 0.3}})
     recipe = recipe_for("deeplabv3plus", "segmentation", settings, precision="fp32")
-    assert recipe.options == {"threshold": 0.3}
-    assert (recipe.image_height_px, recipe.image_width_px) == (128, 800)
+    assert recipe.options["threshold"] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("sizes", "values", "expected"),
+    [
+        ([(256, 1600)], {}, (128, 800)),
+        ([(200, 200)] * 3, {}, (192, 192)),
+        ([(100, 300), (120, 310), (5000, 5000)], {}, (128, 320)),
+        ([(10, 20)], {}, (32, 32)),
+        ([(256, 1600)], {"input": "crops"}, (256, 256)),
+        ([(256, 1600)], {"image_height_px": 64}, (64, 800)),
+        (None, {}, (320, 320)),
+    ],
+)
+def test_image_size_follows_the_data_set_where_the_settings_leave_it_open(sizes, values, expected):
+    settings = Settings.model_validate({"segmentation": values}).segmentation
+    assert image_size(settings, None if sizes is None else np.array(sizes)) == expected
 
 
 def test_parameters_grow_with_classes_and_width(head):

@@ -3,26 +3,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import segmentation_models_pytorch as smp
 import torch
+from sklearn.metrics import accuracy_score, jaccard_score, precision_score, recall_score
 
 from lib.datasets.base import Card, DataSet
 from lib.errors import DataSetError, TooLittleDataError
+from lib.features.cache import FeatureCache
 from lib.records import Recipe
 from lib.records.schema import METRICS
 from lib.zoo.backbones import backbone_names, open_backbone
+from lib.zoo.heads import HEADS
 from lib.zoo.jobs import TrainingJob
-from lib.zoo.preprocessing import SizedImages, resized_mask
-from lib.zoo.segmentation import naive_result, train_decoder
-from lib.zoo.segmentation import pyramid as pyramid_module
+from lib.zoo.preprocessing import SizedImages, normalised_tensor, resized_mask
+from lib.zoo.segmentation import frozen_maps
+from lib.zoo.segmentation.decoders import DECODERS, DeepLabV3Plus
+from lib.zoo.segmentation.frozen_maps import FrozenMaps
 from lib.zoo.segmentation.metrics import (
     PixelCounts,
     final_mask_metrics,
+    mask_intervals,
     mask_metrics,
     mask_standard_errors,
-    smallest_areas,
 )
-from lib.zoo.segmentation.pyramid import DeepLabV3Plus, FrozenPyramids, Pyramid, grid_sizes
-from lib.zoo.segmentation.training import training_batches
+from lib.zoo.segmentation.pyramid import Pyramid, grid_sizes
+from lib.zoo.segmentation.training import naive_result, train_masks, training_batches
 
 SMALL = "test_resnet"
 NETWORKS = [name for name in backbone_names() if name != "handcrafted"]
@@ -116,26 +121,6 @@ def test_per_class_metrics_are_those_of_the_class_alone():
     assert "defect_dice" not in final.per_class["b"]
 
 
-def test_emptying_a_small_mask_moves_its_pixels():
-    # One class, 1 x 10 pixels: an answer of two pixels, one of them right.
-    target, predicted = [[[[1, 1, 1, 0, 0, 0, 0, 0, 0, 0]]]], [[[[0, 0, 1, 1, 0, 0, 0, 0, 0, 0]]]]
-    measured = counts(predicted, target)
-    kept, gone = (measured.emptied(torch.tensor([share])) for share in (0.2, 0.21))
-    assert torch.equal(kept.tp, measured.tp) and torch.equal(kept.tn, measured.tn)
-    assert [int(c) for c in (gone.tp, gone.fp, gone.fn, gone.tn)] == [0, 0, 3, 7]
-
-
-def test_smallest_area_is_chosen_for_each_class_where_dice_is_best():
-    target, predicted = np.zeros((2, 4, 3, 10, 100), bool)
-    target[:2, :, :, 20:40] = predicted[:2, :, :, 20:40] = True  # true defects of 20 % in two of four images
-    predicted[2:, 1, 0, :3] = True  # class 1: false alarms of 0.3 % of the image
-    predicted[:, 2] = ~target[:, 2]  # class 2: everything wrong
-    chosen = smallest_areas(counts(predicted, target))
-    assert chosen.tolist() == [0.0, 0.005, 2.0]
-    assert mask_metrics(counts(predicted, target).emptied(chosen))["dice"] == pytest.approx((1 + 1 + 0.5) / 3)
-    assert smallest_areas(counts(predicted[:0], target[:0])).tolist() == [0.0] * 3
-
-
 def random_masks(n=40):
     generator = np.random.default_rng(5)
     share = generator.random((n, 3, 1, 1)) * (generator.random((n, 3, 1, 1)) < 0.6)
@@ -143,18 +128,39 @@ def random_masks(n=40):
     return target ^ (generator.random(target.shape) < 0.1), target
 
 
-def test_miou_is_that_of_all_pixels_with_the_background_also_after_emptying():
+def test_pooled_metrics_are_those_of_scikit_learn_on_all_pixels():
     predicted, target = random_masks()
-    predicted = predicted & (
-        predicted.cumsum(axis=1) == 1
-    )  # one class a pixel, as the background's count supposes
-    gone = counts(predicted, target).emptied(torch.tensor([0.0, 0.3, 2.0]))
-    areas = predicted.mean(axis=(2, 3))
-    kept = predicted & (areas >= np.array([0.0, 0.3, 2.0]))[..., None, None]
-    again = counts(kept, target)
-    assert torch.equal(gone.ground, again.ground) and torch.equal(gone.tp, again.tp)
-    ious = [(kept[:, c] & target[:, c]).sum() / (kept[:, c] | target[:, c]).sum() for c in range(3)]
-    assert mask_metrics(gone)["miou"] == pytest.approx(np.mean([*ious, background_iou(kept, target)]))
+    predicted, target = (m & (m.cumsum(axis=1) == 1) for m in (predicted, target))  # one class a pixel
+    measured = mask_metrics(counts(predicted, target))
+    answers, truths = (np.where(m.any(1), m.argmax(1) + 1, 0).ravel() for m in (predicted, target))
+    ious = jaccard_score(truths, answers, average=None)
+    assert measured["miou"] == pytest.approx(ious.mean())
+    assert measured["class_iou"] == pytest.approx(ious[1:].mean())
+    assert measured["pixel_accuracy"] == pytest.approx(accuracy_score(truths, answers))
+    final = final_mask_metrics(counts(predicted, target), ("a", "b", "c"))
+    assert [final.per_class[name]["class_iou"] for name in "abc"] == pytest.approx(ious[1:].tolist())
+
+
+def test_image_precision_and_recall_are_those_of_scikit_learn_on_classes_found():
+    generator = np.random.default_rng(2)
+    target, predicted = (generator.random((30, 2, 3, 3)) < 0.1 for _ in range(2))
+    found, asked = predicted.any(axis=(2, 3)), target.any(axis=(2, 3))
+    final = final_mask_metrics(counts(predicted, target), ("a", "b"))
+    for name, score in (("image_precision", precision_score), ("image_recall", recall_score)):
+        assert final.metrics[name] == pytest.approx(score(asked, found, average="micro"))
+        assert final.per_class["b"][name] == pytest.approx(score(asked[:, 1], found[:, 1]))
+
+
+def test_counts_and_mean_dice_are_those_of_segmentation_models_pytorch():
+    predicted, target = (torch.tensor(m) for m in random_masks())
+    measured, stats = (
+        PixelCounts.of(predicted, target),
+        smp.metrics.get_stats(predicted.long(), target.long(), mode="multilabel"),
+    )
+    for name, expected in zip(("tp", "fp", "fn", "tn"), stats, strict=True):
+        assert torch.equal(getattr(measured, name), expected)
+    expected = smp.metrics.f1_score(*stats, reduction="macro-imagewise", zero_division=1.0)
+    assert mask_metrics(measured)["dice"] == pytest.approx(float(expected))
 
 
 def test_standard_errors_of_masks_are_those_of_a_bootstrap_over_images():
@@ -166,8 +172,11 @@ def test_standard_errors_of_masks_are_those_of_a_bootstrap_over_images():
         draws.append(mask_metrics(counts(predicted[rows], target[rows])))
     measured = mask_standard_errors(counts(predicted, target))
     assert set(measured) == {"dice", "defect_dice", "miou"}
+    intervals = mask_intervals(counts(predicted, target))
     for name, value in measured.items():
-        assert value == pytest.approx(np.std([draw[name] for draw in draws]), rel=0.15)
+        values = [draw[name] for draw in draws]
+        assert value == pytest.approx(np.std(values), rel=0.15)
+        assert intervals[name] == pytest.approx(np.quantile(values, (0.025, 0.975)), abs=0.4 * value)
 
 
 def test_empty_part_has_no_metrics():
@@ -198,7 +207,7 @@ def test_set_without_masks_is_refused(unpretrained):
 
 @pytest.mark.parametrize("size", [(128, 800), (100, 70), (33, 17)])
 def test_fine_grid_is_four_times_the_coarse_one_and_covers_the_image(size):
-    fine, coarse = grid_sizes(*size)
+    fine, coarse = grid_sizes(*size, (4, 16))
     assert fine == (4 * coarse[0], 4 * coarse[1])
     assert all(16 * c >= side > 16 * (c - 1) for c, side in zip(coarse, size, strict=True))
 
@@ -216,6 +225,19 @@ def test_every_network_gives_a_pyramid_of_a_strip(name, unpretrained):
     assert logits.shape == (1, 2, 32, 80)
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_convnext", "tf_mobilenetv3_small_100"])
+def test_every_decoder_sits_on_every_kind_of_network(name, decoder, unpretrained):
+    recipe = Recipe(
+        epochs=1, batch_size=2, learning_rate=1, weight_decay=0, image_height_px=40, image_width_px=72
+    )
+    network = HEADS[decoder]().network(open_backbone(name, unpretrained), recipe, 2).eval()
+    with torch.no_grad():
+        probabilities = network(torch.randn(2, 3, 40, 72))
+    assert probabilities.shape == (2, 2, 40, 72)
+    assert 0 <= probabilities.min() <= probabilities.max() <= 1
+
+
 def test_pyramid_of_a_transformer_sees_where_things_are(unpretrained):
     pyramid = Pyramid(open_backbone("test_vit", unpretrained), 64, 128).eval()
     image = torch.zeros(1, 3, 64, 128)
@@ -225,17 +247,39 @@ def test_pyramid_of_a_transformer_sees_where_things_are(unpretrained):
     assert change[24:].mean() > 2 * change[:16].mean()
 
 
-def test_kept_features_are_those_computed_anew(unpretrained, monkeypatch):
-    backbone, data_set = open_backbone(SMALL, unpretrained), made_up_set()
+def frozen(settings, disk=None):
+    backbone = open_backbone(SMALL, settings)
+    sized = SizedImages.of(made_up_set(), backbone.input, 48, 64)
     pyramid = Pyramid(backbone, 48, 64)
-    sized = SizedImages.of(data_set, backbone.input, 48, 64)
-    keeping = FrozenPyramids(pyramid, sized, torch.device("cpu"), "fp32")
+    return FrozenMaps(pyramid, sized, torch.device("cpu"), "fp32", disk, backbone.cache_key)
+
+
+def test_kept_maps_are_those_computed_anew(unpretrained, monkeypatch):
+    keeping = frozen(unpretrained)
     first, again = keeping.of(np.array([2, 5])), keeping.of(np.array([5, 2]))
     torch.testing.assert_close(first[0][0], again[0][1])
-    monkeypatch.setattr(pyramid_module, "KEPT_BYTES", 0)
-    forgetting = FrozenPyramids(pyramid, sized, torch.device("cpu"), "fp32")
+    monkeypatch.setattr(frozen_maps, "KEPT_BYTES", 0)
+    forgetting = frozen(unpretrained)
     torch.testing.assert_close(forgetting.of(np.array([2, 5]))[1], first[1])
     assert not forgetting.maps.kept and len(keeping.maps.kept) == 2
+    images = torch.from_numpy(keeping.sized.images(np.array([2])))
+    exact = keeping.pyramid.own_maps(normalised_tensor(images, keeping.sized.spec))
+    torch.testing.assert_close(exact[1][0], first[1][0], rtol=1e-3, atol=1e-4)
+
+
+def test_maps_on_disk_serve_another_run_and_the_oldest_go_first(unpretrained, monkeypatch):
+    disk = FeatureCache(unpretrained.cache_dir / "maps", 1.0)
+    first = frozen(unpretrained, disk).of(np.array([1, 3]))
+    another = frozen(unpretrained, disk)
+    monkeypatch.setattr(another, "_compute", lambda rest: pytest.fail(f"computed again: {rest}"))
+    for kept, level in zip(another.of(np.array([3, 1])), first, strict=True):
+        assert torch.equal(kept.flip(0), level)
+    assert another.saved_s > 0
+    files = list(disk.folder.iterdir())
+    small = FeatureCache(disk.folder, sum(file.stat().st_size for file in files) / 1e9)
+    frozen(unpretrained, small).of(np.array([7]))
+    left = list(disk.folder.iterdir())
+    assert len(files) == len(left) == 2 and set(files) != set(left)
 
 
 @pytest.mark.parametrize(("n", "size"), [(9, 4), (8, 4), (1, 4), (5, 2), (3, 1), (2, 8)])
@@ -258,26 +302,25 @@ def test_naive_is_the_empty_mask_in_every_epoch(unpretrained):
 
 def test_decoder_learns_to_beat_the_empty_mask(unpretrained):
     given = job(unpretrained, made_up_set(n=40), epochs=12, learning_rate=5e-3)
-    result = train_decoder(given, DeepLabV3Plus)
+    result = train_masks(given, "deeplabv3plus")
     losses = [entry.train_loss for entry in result.epochs]
     assert losses[-1] < 0.6 * losses[0]
     assert result.final.metrics["dice"] > naive_result(given).final.metrics["dice"]
-    assert (
-        result.final.metrics == result.epochs[-1].test and result.validation == result.epochs[-1].validation
-    )
+    assert result.epochs[-1].test.items() <= result.final.metrics.items()
+    assert result.validation == result.epochs[-1].validation and "dice_raw" in result.final.metrics
     assert set(METRICS["segmentation"]) == set(result.final.standard_error) < set(result.final.metrics)
 
 
 def test_same_seed_same_numbers(unpretrained):
     first, second, other = (
-        train_decoder(job(unpretrained, seed=seed), DeepLabV3Plus).epochs for seed in (1, 1, 2)
+        train_masks(job(unpretrained, seed=seed), "deeplabv3plus").epochs for seed in (1, 1, 2)
     )
     assert first == second != other
 
 
 def test_training_tells_parameters_epochs_and_predicts_probabilities(unpretrained):
     seen = []
-    result = train_decoder(job(unpretrained, on_epoch=seen.append), DeepLabV3Plus)
+    result = train_masks(job(unpretrained, on_epoch=seen.append), "deeplabv3plus")
     assert tuple(seen) == result.epochs and [entry.epoch for entry in seen] == [1, 2]
     pyramid = Pyramid(open_backbone(SMALL, unpretrained), 48, 64)
     assert result.parameters == sum(p.numel() for p in DeepLabV3Plus(pyramid.channels, 2).parameters())
@@ -294,7 +337,7 @@ def test_frozen_backbone_stays_and_a_fine_tuned_one_changes(unpretrained, monkey
         monkeypatch.setattr(
             given.backbone, "feature_module", lambda o=original, c=copies, **k: c.append(o(**k)) or c[-1]
         )
-        train_decoder(given, DeepLabV3Plus)
+        train_masks(given, "deeplabv3plus")
         before, after = original().state_dict(), copies[-1].state_dict()
         changes[finetune] = sum(not torch.equal(before[key], after[key]) for key in before)
         assert all(torch.equal(before[k], after[k]) for k in before if "running" in k), (
@@ -305,23 +348,23 @@ def test_frozen_backbone_stays_and_a_fine_tuned_one_changes(unpretrained, monkey
 
 def test_set_without_train_part_is_told_so(unpretrained):
     with pytest.raises(TooLittleDataError, match="no train part"):
-        train_decoder(job(unpretrained, made_up_set(parts=("test",))), DeepLabV3Plus)
+        train_masks(job(unpretrained, made_up_set(parts=("test",))), "deeplabv3plus")
 
 
 def test_set_without_validation_part_still_trains(unpretrained):
-    result = train_decoder(job(unpretrained, made_up_set(parts=("train", "test")), epochs=1), DeepLabV3Plus)
+    result = train_masks(job(unpretrained, made_up_set(parts=("train", "test")), epochs=1), "deeplabv3plus")
     assert result.epochs[0].validation == {} and "dice" in result.epochs[0].test
 
 
 def test_bf16_trains_to_finite_numbers(unpretrained):
-    result = train_decoder(job(unpretrained, precision="bf16"), DeepLabV3Plus)
+    result = train_masks(job(unpretrained, precision="bf16"), "deeplabv3plus")
     assert np.isfinite([entry.train_loss for entry in result.epochs]).all()
 
 
 def test_memory_shortage_reaches_the_benchmark_which_halves_the_batch(unpretrained, monkeypatch):
     given = job(unpretrained)
     monkeypatch.setattr(
-        FrozenPyramids, "of", lambda self, batch: (_ for _ in ()).throw(RuntimeError("CUDA out of memory"))
+        FrozenMaps, "of", lambda self, batch: (_ for _ in ()).throw(RuntimeError("CUDA out of memory"))
     )
     with pytest.raises(RuntimeError, match="out of memory"):
-        train_decoder(replace(given, seed=1), DeepLabV3Plus)
+        train_masks(replace(given, seed=1), "deeplabv3plus")

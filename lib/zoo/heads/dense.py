@@ -7,12 +7,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from lib.config import Settings
-from lib.records import BackboneInfo
+from lib.records import BackboneInfo, Recipe
 from lib.records.schema import Option, Task
+from lib.zoo.base import Backbone
 from lib.zoo.heads.base import HEADS, Head
 from lib.zoo.jobs import TrainingJob, TrainingResult
 
 if TYPE_CHECKING:
+    import torch
+
     from lib.zoo.dense import FittedNetwork
 
 TEACHER_HIDDEN = (128, 64)
@@ -31,6 +34,13 @@ class DenseHead(Head):
     def parameters(self, embedding_width: int, n_classes: int) -> int:
         """Weights and biases of every layer; the standardisation is no parameter."""
         return sum((n_in + 1) * n_out for n_in, n_out in pairwise((embedding_width, *self.hidden, n_classes)))
+
+    def network(self, backbone: Backbone, recipe: Recipe, n_classes: int) -> torch.nn.Module:
+        """Backbone, standardisation and layers as one network, frozen or fine-tuned alike."""
+        from lib.zoo.pair_networks import untrained_pair
+
+        widths = (backbone.info.embedding_width, *self.hidden, n_classes)
+        return untrained_pair(backbone.feature_module(), widths, str(recipe.options.get("tta", "none")))
 
     def train(self, job: TrainingJob) -> TrainingResult:
         """Trains on cached features, or together with the backbone where the recipe says finetune."""

@@ -22,7 +22,7 @@ class NaiveHead(Head):
     def train(self, job: TrainingJob) -> TrainingResult:
         """Counts the classes of the train part; for masks the empty mask is scored."""
         if job.data_set.task == "segmentation":
-            from lib.zoo.segmentation import naive_result
+            from lib.zoo.segmentation.training import naive_result
 
             return naive_result(job)
         labels = labels_of(job.data_set)[job.data_set.indices("train")]

@@ -1,0 +1,122 @@
+"""What keeping the maps of a frozen backbone saves: an epoch of a decoder on kept maps against one that computes them anew.
+
+    python benchmarks/decoders.py --dataset DIR --backbone mobilenetv2_100
+
+One core; the variants take turns, so that a load that comes and goes meets all alike, and the median counts. `memory`: maps kept in
+main memory; `disk`: read from the cache folder each time; `none`: computed from the images each time, which are kept in memory
+for all alike. Writes benchmarks/results/decoders_<date>.json.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import torch
+
+from lib.command_line import run_command, settings_options
+from lib.config import PROJECT_ROOT, Settings
+from lib.datasets import load_data_set
+from lib.features.cache import FeatureCache
+from lib.files import write_atomically
+from lib.performance_prediction.table.circumstances import commit
+from lib.zoo.backbones import open_backbone
+from lib.zoo.heads import TrainingJob
+from lib.zoo.preprocessing import Kept
+from lib.zoo.recipes import recipe_for
+from lib.zoo.segmentation.decoders import DECODERS
+from lib.zoo.segmentation.training import MaskTraining
+
+RESULTS = PROJECT_ROOT / "benchmarks" / "results"
+KINDS = ("memory", "disk", "none")
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--dataset", required=True, type=click.Path(path_type=Path, exists=True), help="A data set of masks."
+)
+@click.option("--backbone", default="mobilenetv2_100", show_default=True, help="Whose maps are used.")
+@click.option("--images", default=16, show_default=True, help="Training images of an epoch.")
+@click.option("--rounds", default=3, show_default=True, help="Each variant runs so many times, in turns.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=RESULTS, show_default="benchmarks/results"
+)
+@settings_options
+def main(dataset: Path, backbone: str, images: int, rounds: int, results: Path, settings: Settings) -> None:
+    torch.set_num_threads(1)
+    data_set, network = load_data_set(dataset, settings), open_backbone(backbone, settings)
+    data_set = replace(data_set, parts=data_set.divisions("folds")[0].copy(), folds=())
+    data_set.parts[data_set.indices("train")[images:]] = "unused"
+    found = {}
+    for decoder in DECODERS:
+        recipe = recipe_for(decoder, "segmentation", settings, precision="fp32", sizes=data_set.sizes)
+        job = TrainingJob(data_set, network, recipe, 0, torch.device("cpu"))
+        found[decoder] = _measured(job, decoder, rounds)
+        seconds = found[decoder]
+        ratios = ", ".join(f"{kind} {seconds['none'] / seconds[kind]:.1f} times" for kind in KINDS[:2])
+        click.echo(f"{decoder:14} {seconds['none']:7.2f} CPU seconds an epoch without; faster by {ratios}")
+    now = datetime.now(UTC)
+    report = {
+        "date": now.isoformat(timespec="seconds"),
+        "commit": commit(),
+        "machine": f"{platform.machine()}, one core",
+        "torch": torch.__version__,
+        "data_set": data_set.name,
+        "images": images,
+        "size_px": [recipe.image_height_px, recipe.image_width_px],
+        "backbone": backbone,
+        "rounds": rounds,
+        "cpu_seconds_an_epoch": found,
+        "times_faster_than_none": {
+            name: {kind: round(seconds["none"] / seconds[kind], 2) for kind in KINDS[:2]}
+            for name, seconds in found.items()
+        },
+    }
+    path = results / f"decoders_{now:%Y-%m-%d}.json"
+    write_atomically(path, json.dumps(report, indent=1) + "\n")
+    click.echo(f"wrote {path}")
+
+
+def _measured(job: TrainingJob, decoder: str, rounds: int) -> dict[str, float]:
+    """Median CPU seconds of an epoch by the way of keeping maps; a first round, which fills what is kept, is not counted."""
+    with tempfile.TemporaryDirectory() as folder:
+        disk = FeatureCache(Path(folder), 10)
+        trainings = {
+            kind: MaskTraining(replace(job, maps_cache=disk if kind == "disk" else None), decoder)
+            for kind in KINDS
+        }
+        for kind in KINDS[1:]:
+            frozen = trainings[kind].frozen
+            assert frozen
+            frozen.maps = Kept(frozen._found, limit_bytes=0)
+        taken: dict[str, list[float]] = {kind: [] for kind in KINDS}
+        for _ in range(rounds + 1):
+            for kind, training in trainings.items():
+                taken[kind].append(_seconds(lambda training=training: _epoch(training)))  # type: ignore[misc]
+    return {kind: round(statistics.median(values[1:]), 3) for kind, values in taken.items()}
+
+
+def _epoch(training: MaskTraining) -> None:
+    optimizer = torch.optim.AdamW(training.pair.decoder.parameters(), lr=1e-4)
+    for batch in training._batches():
+        optimizer.zero_grad()
+        training._loss(1, batch).backward()
+        optimizer.step()
+
+
+def _seconds(run: Callable[[], None]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+if __name__ == "__main__":
+    run_command(main)
