@@ -26,10 +26,13 @@ from lib.zoo.base import Backbone
 from lib.zoo.devices import choose_device, environment, free_memory, is_out_of_memory, set_threads
 from lib.zoo.heads import HEADS, Head, TrainingJob, TrainingResult
 from lib.zoo.latency import NOT_QUIET, image_latency, pair_latency
+from lib.zoo.tuned import TRANSDUCTIVE
+from lib.zoo.upscaling import LEARNED, upscaler
 
 RANDOM_WEIGHTS_NOTE = (
     "RANDOM WEIGHTS: the backbone was never trained; its numbers say nothing about the pretrained one"
 )
+TRANSDUCTIVE_NOTE = "transductive: the backbone was tuned, without labels, on test images too"
 NOT_ALONE = "latency not measured: other cells ran on the machine meanwhile"
 LONGEST_REASON = 500
 
@@ -51,6 +54,9 @@ class Bench:
         """The opened backbone."""
         if self.opened is None:
             self.opened = open_backbone(self.backbone_name, self.settings)
+            if self.settings.upscale == LEARNED:
+                learned = upscaler(LEARNED, self.data_set.fold("folds", 0), self.settings)
+                self.opened.input = replace(self.opened.input, enlarge=learned)
         return self.opened
 
     def embeddings(self, on_batch: Callable[[int, int], None]) -> Embeddings:
@@ -89,6 +95,8 @@ def _record(cell: Cell, where: Environment, head_parameters: int, **values: Any)
     notes = values.pop("notes", ())
     if cell.backbone.weights_origin == "random":
         notes = (RANDOM_WEIGHTS_NOTE, *notes)
+    if cell.backbone.pretraining_method.endswith(TRANSDUCTIVE):
+        notes = (TRANSDUCTIVE_NOTE, *notes)
     return RunRecord(
         key=cell.key,
         data_set=cell.data_set,
@@ -152,6 +160,8 @@ def _not_kept(cell: Cell, bench: Bench, job: TrainingJob, first: TrainingResult)
     """Keeps the model of the first fold where that is asked for; what went wrong is a note, and no reason to lose the run."""
     if not bench.settings.keep_models:
         return ()
+    if bench.settings.upscale == LEARNED:
+        return ("its model was not kept: the network that enlarges its images would be missing",)
     try:
         keep_model(bench.settings.models_dir, cell.key, cell.data_set, cell.head, job, first)
     except CvAutomlError as error:
