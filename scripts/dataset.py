@@ -10,6 +10,7 @@ import click
 from lib.command_line import FILE, echo_json, json_option, run_command, seed_option, settings_options
 from lib.commands.augmentations import augmentations
 from lib.config import Settings
+from lib.errors import CvAutomlError
 from lib.files import refuse_output
 
 EXIT_PROBLEMS = 1
@@ -59,11 +60,17 @@ def check(data_set: str, as_json: bool, settings: Settings) -> None:
 @json_option
 @settings_options
 def describe(data_set: str, png: Path | None, as_json: bool, settings: Settings) -> None:
-    """The fact sheet: parts, sizes, classes, defects, appearance, near-duplicates; unlabelled images are welcome."""
+    """The fact sheet: parts, sizes, classes, defects, light, near-duplicates, labels that clash, which augmentation is safe, and
+    what follows. Unlabelled images are welcome, and so is a train.csv of masks without its images."""
     from lib.datasets import load_data_set
+    from lib.datasets.loading import locate
+    from lib.datasets.masks_alone import has_masks_alone
     from lib.features.fact_sheet import fact_sheet
     from lib.reporting.data_set_tables import fact_sheet_text
 
+    root, _ = locate(data_set, settings)
+    if has_masks_alone(root):
+        return _describe_masks(root, png, as_json)
     loaded = load_data_set(data_set, settings, unlabelled=True)
     if png:
         refuse_output(png, ".png", [loaded.root])
@@ -78,6 +85,17 @@ def describe(data_set: str, png: Path | None, as_json: bool, settings: Settings)
     _print(fact_sheet_text(sheet))
     if png:
         click.echo(f"wrote {png}")
+
+
+def _describe_masks(root: Path, png: Path | None, as_json: bool) -> None:
+    from lib.datasets.masks_alone import masks_alone
+    from lib.features.mask_sheet import mask_sheet
+    from lib.reporting.analysis_tables import mask_sheet_text
+
+    if png:
+        raise CvAutomlError(f"{root}: masks without images, so that nothing can be drawn; leave out --png")
+    sheet = mask_sheet(masks_alone(root))
+    echo_json(sheet) if as_json else _print(mask_sheet_text(sheet))
 
 
 @dataset.command()

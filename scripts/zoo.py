@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +26,20 @@ from lib.command_line import (
     terminal,
     weights_options,
 )
-from lib.commands import ablate, compare, curves, embed, generate, masks, predict, ssl
+from lib.commands.ablate import ablate
+from lib.commands.compare import compare
+from lib.commands.curves import curves
+from lib.commands.embed import embed
+from lib.commands.generate import generate
+from lib.commands.masks import masks
+from lib.commands.predict import models, predict
+from lib.commands.ssl import ssl
+from lib.commands.sweeping import Policy, show_plan, warn
 from lib.commands.tracking import tracker_options
 from lib.config import Settings
 
 if TYPE_CHECKING:
-    from lib.benchmark.budget import Within
-    from lib.benchmark.prepare import PreparedSweep
     from lib.benchmark.selection import Request
-    from lib.benchmark.sweep import Sweep
     from lib.records import RunRecord
     from lib.records.schema import Metric
 
@@ -77,22 +82,7 @@ def plan(settings: Settings, request: Request, skip_failed: bool, shard: str | N
     """Shows the cells of a sweep: done, incompatible (why) or to do, and how long they will take. Runs nothing."""
     from lib.benchmark.prepare import prepared
 
-    _show_plan(prepared(request, settings, skip_failed=skip_failed, shard=shard), as_json)
-
-
-def _show_plan(sweep: PreparedSweep, as_json: bool, **more: Any) -> None:
-    from lib.reporting.benchmark import plan_json, plan_summary, plan_table
-
-    if as_json:
-        return echo_json({**plan_json(sweep.plan, sweep.selection.left_out), **more})
-    _warn(sweep.warnings)
-    terminal().print(plan_table(sweep.plan))
-    click.echo(plan_summary(sweep.plan))
-
-
-def _warn(sentences: Iterable[str]) -> None:
-    for sentence in sentences:
-        click.secho(f"warning: {sentence}", err=True, fg="yellow")
+    show_plan(prepared(request, settings, skip_failed=skip_failed, shard=shard), as_json)
 
 
 @zoo.command()
@@ -137,11 +127,11 @@ def run(
     settings = settings.override(keep_models=keep_models or None)
     running, budget_s = Running(**how, by_results=bool(budget)), seconds_of(budget) if budget else 0.0
     sweep = prepared(request, settings, skip_failed=skip_failed, shard=shard)
-    policy = _Policy(sweep, settings, metric) if budget else None
+    policy = Policy(sweep, settings, metric) if budget else None
     if dry_run:
-        policy.show(budget_s, as_json) if policy else _show_plan(sweep, as_json)
+        policy.show(budget_s, as_json) if policy else show_plan(sweep, as_json)
         return
-    _warn(sweep.warnings)
+    warn(sweep.warnings)
     click.echo(plan_summary(sweep.plan), err=as_json)
     ordering = Within(budget_s, policy.rank) if policy else None
     with (
@@ -149,7 +139,7 @@ def run(
         tracked(watcher) as listener,
     ):
         outcome = run_prepared(sweep, settings, listener, ordering, running)
-    _warn(outcome.warnings)
+    warn(outcome.warnings)
     if not as_json:
         _show_summary(outcome.records, metric)
     if policy and ordering:
@@ -160,56 +150,6 @@ def run(
     predict.tell_kept(settings, outcome.records, as_json)
     if outcome.count("failed"):
         raise click.exceptions.Exit(EXIT_SOME_FAILED)
-
-
-class _Policy:
-    """`run --budget`: the policy of `recommend.py --suggest` on the cells of a sweep."""
-
-    def __init__(self, sweep: PreparedSweep, settings: Settings, metric: Metric | None) -> None:
-        from lib.benchmark.sweep import facts_of
-        from lib.performance_prediction.boosting.cells import Pair
-        from lib.recommendation.budget_policy import BudgetPolicy
-        from lib.records import RecordStore
-
-        self.sweep, self.store = sweep, RecordStore(settings.runs_dir)
-        self.pair = lambda cell: Pair(cell.backbone.name, cell.column)
-        known, facts = self.store.read_all(("finished",))[0], self.store.read_facts()[0]
-        facts |= {name: facts_of(one, facts) for (name, _), one in sweep.selection.by_fingerprint.items()}
-        self.policy = BudgetPolicy(known, facts, settings.related_data_sets, metric)
-
-    def rank(self, cells: Any, finished: Any) -> Any:
-        """Positions of the cells, the one to run first in front."""
-        from lib.recommendation.budget_policy import Option
-
-        options = [Option(p.cell.data_set, self.pair(p.cell), p.cell.seed, p.cost_s) for p in cells]
-        return self.policy.order(options, finished)
-
-    def show(self, budget_s: float, as_json: bool) -> None:
-        """The order if every cell comes out as expected."""
-        from lib.benchmark.budget import expected_order
-
-        done = [planned.record for planned in self.sweep.plan.cells if planned.record]
-        expected = expected_order(self.sweep.plan, self.rank, done, budget_s)
-        _show_plan(replace(self.sweep, plan=expected), as_json, budget_s=budget_s, notes=self.policy.reasons)
-        _warn(self.policy.reasons)
-        click.echo("the order if every cell comes out as expected; each result plans it anew", err=as_json)
-
-    def tell(self, outcome: Sweep, ordering: Within, as_json: bool) -> None:
-        """Why it stopped, and what may have been missed."""
-        from lib.reporting.budget import budget_json, budget_lines
-
-        finished = self.store.read_all(("finished",))[0]
-        outlooks = []
-        for info in (one.info for one in self.sweep.selection.data_sets):
-            left = [self.pair(p.cell) for p in outcome.left if p.cell.data_set.name == info.name]
-            outlooks.append(self.policy.outlook(info, left, finished))
-        told = (outlooks, ordering.spent_s(), ordering.stopped)
-        if as_json:
-            more = {"records": outcome.records, "not_run": len(outcome.left), "notes": self.policy.reasons}
-            echo_json({**more, **budget_json(*told)})
-            return
-        _warn(self.policy.reasons)
-        click.echo("\n".join(budget_lines(*told)))
 
 
 @zoo.command()
@@ -223,9 +163,9 @@ def probe(settings: Settings, data_sets: tuple[str, ...], metric: Metric | None,
     from lib.benchmark.selection import find_data_sets
 
     loaded, left_out = find_data_sets(data_sets, settings)
-    _warn(left_out)
+    warn(left_out)
     found = [probed(data_set, settings) for data_set in loaded]
-    _warn(warning for one in found for warning in one.warnings)
+    warn(warning for one in found for warning in one.warnings)
     records = [record for one in found for record in one.records]
     echo_json(records) if as_json else _show_summary(records, metric)
 
@@ -260,7 +200,7 @@ def show(settings: Settings, data_set: str | None, as_json: bool, **asked: Any) 
     from lib.reporting.leaderboard import leaderboard, overview, overview_table
 
     records, broken = RecordStore(settings.runs_dir).read_all()
-    _warn(f"left out a broken record: {one.path}: {one.reason}" for one in broken)
+    warn(f"left out a broken record: {one.path}: {one.reason}" for one in broken)
     if data_set is None:
         sets = overview(records, asked["epoch"], asked["metric"])
         echo_json([asdict(row) for row in sets]) if as_json else terminal().print(overview_table(sets))
@@ -288,9 +228,7 @@ def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
     click.echo(f"{len(findings)} unsound" if findings else "everything is sound")
 
 
-for command in (ablate.ablate, compare.compare, curves.curves, embed.embed, generate.generate, masks.masks):
-    zoo.add_command(command)
-for command in (predict.models, predict.predict, ssl.ssl):
+for command in (ablate, compare, curves, embed, generate, masks, models, predict, ssl):
     zoo.add_command(command)
 
 if __name__ == "__main__":

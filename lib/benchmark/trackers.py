@@ -165,19 +165,22 @@ class Tracking(Listener):
         """Tells the epoch of the fold."""
         self._begin(cell)
         numbers = {f"fold {self.fold}/{name}": value for name, value in numbers_of(entry).items()}
-        self._tell(lambda tracker: tracker.log(numbers, entry.epoch))
+        self._log(numbers, entry.epoch)
 
     def cell_ends(self, cell: Cell, record: RunRecord) -> None:
         """Tells the record's epochs, final metrics and status."""
         self._begin(cell)
         for entry in record.epochs:
-            self._tell(lambda tracker, entry=entry: tracker.log(numbers_of(entry), entry.epoch))
+            self._log(numbers_of(entry), entry.epoch)
         self._end(final_numbers(record), record.status, record.reason)
 
     def close(self) -> None:
         """Ends the run of a cell that was interrupted."""
         if self.open:
             self._end({}, "interrupted", "the sweep was interrupted")
+
+    def _log(self, numbers: Numbers, step: int) -> None:
+        self._tell(lambda tracker: tracker.log(numbers, step))
 
     def _begin(self, cell: Cell) -> None:
         if self.open != cell.key:

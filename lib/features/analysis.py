@@ -81,6 +81,12 @@ def analysis_of(data_set: DataSet, sample: Sample, near_duplicate_bits: int) -> 
     )
 
 
+def analysis_of_masks(data_set: DataSet) -> Analysis:
+    """What masks tell without their images."""
+    sizes, places, n_masks = _defects(data_set, seed=0)
+    return Analysis(together=_together(data_set), sizes=sizes, places=places, masks_looked_at=n_masks)
+
+
 def _light(sample: Sample) -> tuple[tuple[ClassLight, ...], float | None]:
     if sample.labels is None:
         return (), None
@@ -122,7 +128,7 @@ def _defects(
         masks = shrunk(data_set.read_mask(index))
         for one in components(masks):
             sizes[one.class_index].append(one.area / masks[0].size)
-        places += _places(masks.any(axis=0))
+        places += _places(np.any(masks, axis=0))
     found = tuple(
         DefectSizes(name=name, defects=len(own), **dict(zip(("small", "median", "large"), np.quantile(own, (0.1, 0.5, 0.9)).tolist(), strict=True)))
         for name, own in zip(data_set.classes, sizes, strict=True)
@@ -132,9 +138,11 @@ def _defects(
     return found, tuple(tuple(round(value, 5) for value in row) for row in mean.tolist()), len(chosen)
 
 
-def _places(covered: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+def _places(covered: npt.NDArray[np.bool_] | np.bool_) -> npt.NDArray[np.float64]:
     """The share of each field of a grid that is covered."""
-    grid = Image.fromarray(covered.astype(np.float32)).resize((PLACES, PLACES), Image.Resampling.BOX)
+    grid = Image.fromarray(np.asarray(covered, dtype=np.float32)).resize(
+        (PLACES, PLACES), Image.Resampling.BOX
+    )
     return np.asarray(grid, dtype=np.float64)
 
 

@@ -94,7 +94,7 @@ def _draw_places(axes: Axes, sheet: FactSheet) -> None:
     extent = (0, values["width_mean"], values["height_mean"], 0)
     shown = axes.imshow(100 * np.array(sheet.analysis.places), cmap="magma", extent=extent)
     axes.figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.02)
-    axes.set_title(f"where defects are, % covered ({sheet.analysis.masks_looked_at} images)", fontsize=11)
+    axes.set_title(f"% covered by defects ({sheet.analysis.masks_looked_at} images)", fontsize=11)
     axes.tick_params(labelsize=8)
 
 

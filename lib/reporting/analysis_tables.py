@@ -4,17 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from lib.features.analysis import Analysis
 from lib.features.fact_sheet import FactSheet
+from lib.features.mask_sheet import MaskSheet
 from lib.reporting.tables import table_of
 
 MOST_CLASSES = 10
 CONFLICTS_SHOWN = 5
+
+
+def mask_sheet_text(sheet: MaskSheet) -> RenderableType:
+    """A table of masks: classes, sizes, meetings, conclusions."""
+    rows = [(name, str(n)) for name, n in sheet.counts]
+    classes = table_of(("class", ">images"), rows, title="Classes")
+    names = [name for name, _ in sheet.counts]
+    return Group(
+        Text(sheet.head), classes, *_mask_tables(sheet.analysis, names), *conclusions(sheet.analysis)
+    )
+
+
+def _mask_tables(analysis: Analysis, names: list[str]) -> Iterator[RenderableType]:
+    if analysis.sizes:
+        yield _size_table(analysis)
+    if 1 < len(analysis.together) <= MOST_CLASSES:
+        yield _together_table(analysis, names)
 
 
 def analysis_tables(sheet: FactSheet) -> Iterator[RenderableType]:
@@ -22,21 +40,18 @@ def analysis_tables(sheet: FactSheet) -> Iterator[RenderableType]:
     analysis = sheet.analysis
     if analysis.light:
         yield _light_table(analysis, sheet.looked_at)
-    if analysis.sizes:
-        yield _size_table(analysis)
-    if 1 < len(analysis.together) <= MOST_CLASSES:
-        yield _together_table(analysis, [one.name for one in sheet.classes])
+    yield from _mask_tables(analysis, [one.name for one in sheet.classes])
     if analysis.conflicts:
         yield _conflict_table(analysis)
     if analysis.augmentations:
         yield _augmentation_table(analysis)
 
 
-def conclusions(sheet: FactSheet) -> Iterator[RenderableType]:
+def conclusions(analysis: Analysis) -> Iterator[RenderableType]:
     """One sentence a line."""
-    if sheet.analysis.conclusions:
+    if analysis.conclusions:
         yield Text("\nConclusions", style="bold")
-        yield from map(Text, sheet.analysis.conclusions)
+        yield from map(Text, analysis.conclusions)
 
 
 def _light_table(analysis: Analysis, looked_at: int) -> Table:

@@ -64,8 +64,8 @@ def curves_of(
         )
     chosen_metric = metric or own[0].metric_name
     if chosen_metric not in METRICS[own[0].data_set.task]:
-        known = ", ".join(METRICS[own[0].data_set.task])
-        raise CvAutomlError(f"'{data_set}' has no {chosen_metric}: its metrics are {known}")
+        measured = ", ".join(METRICS[own[0].data_set.task])
+        raise CvAutomlError(f"'{data_set}' has no {chosen_metric}: its metrics are {measured}")
     chance = [record for record in own if record.head.name == CHANCE_HEAD]
     ranked = sorted(
         (record for record in own if record.head.name != CHANCE_HEAD),

@@ -41,7 +41,11 @@ def list_table(entries: Sequence[Entry]) -> RenderableType:
 def fact_sheet_text(sheet: FactSheet) -> RenderableType:
     """The fact sheet as tables: parts and sizes, classes, meta-features."""
     return Group(
-        _head(sheet), _class_table(sheet), *analysis_tables(sheet), _feature_table(sheet), *conclusions(sheet)
+        _head(sheet),
+        _class_table(sheet),
+        *analysis_tables(sheet),
+        _feature_table(sheet),
+        *conclusions(sheet.analysis),
     )
 
 

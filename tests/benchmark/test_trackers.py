@@ -67,7 +67,7 @@ def test_every_tracker_can_be_asked_for():
 def test_a_run_is_told_as_its_record_says(tmp_path, settings, monkeypatch):
     noted = Noted(tmp_path)
     monkeypatch.setitem(TRACKERS._parts, "noted", type("Kind", (Noted,), {"__new__": lambda *_: noted}))
-    outcome, plan, _ = run_tracked(tmp_path, settings, ["noted"], heads=("linear",), folds=2)
+    outcome, *_ = run_tracked(tmp_path, settings, ["noted"], heads=("linear",), folds=2)
     (record,) = outcome.records
     begin, *logs, end = noted.events
     assert begin[0] == "begin" and record.key in begin[1]

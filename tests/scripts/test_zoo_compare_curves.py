@@ -17,6 +17,7 @@ from lib.reporting.compare import STUDY, is_severstal_patches, sentences
 from lib.reporting.curves import curves_of
 from lib.zoo.comparison import Answered, Comparison
 from tests.benchmark.made_up_sweep import write_tiny_set
+from tests.datasets import made_up
 from tests.records.factory import make_record
 from tests.zoo.made_up import made_up_backbone_info
 
@@ -63,11 +64,14 @@ def test_compare_judges_every_head_on_every_image_and_agrees_with_its_run(call, 
     assert records[0]["final"]["confusion"] == told["confusion"]["handcrafted × linear"]
 
 
-def test_compare_refuses_masks_and_several_sets_in_a_sentence(call, tmp_path):
-    data_set = write_tiny_set(tmp_path / "datasets" / "tiny")
-    write_tiny_set(tmp_path / "datasets" / "tiny2")
-    with pytest.raises(CvAutomlError, match="at least|unknown|there is no|no folder|tiny3"):
-        call("compare", "--dataset", data_set.parent / "tiny3", "--backbone", "handcrafted")
+def test_compare_refuses_masks_and_several_sets_in_a_sentence(call, tmp_path, monkeypatch):
+    masks = made_up.masks(tmp_path / "datasets" / "masks", [0, 1, 2, 1] * 3)
+    with pytest.raises(CvAutomlError, match="has masks and no class labels"):
+        call("compare", "--dataset", masks, "--backbone", "handcrafted", "--head", "naive")
+    write_tiny_set(tmp_path / "datasets" / "tiny")
+    monkeypatch.setenv("CVAUTOML_DATASETS_DIR", str(tmp_path / "datasets"))
+    with pytest.raises(CvAutomlError, match="name one with --dataset"):
+        call("compare", "--dataset", "all", "--backbone", "handcrafted")
 
 
 def answered(parent, derivation, heads):

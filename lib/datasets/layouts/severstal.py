@@ -93,7 +93,7 @@ class Severstal:
                 for row in rows[1:]
             ]
             try:
-                k, parsed = _read_mask(rows, class_id, len(classes), *size)
+                k, parsed = read_mask(rows, class_id, len(classes), *size)
             except DataSetError as error:
                 lines = " and ".join(str(row.line) for row in rows)
                 errors.append(f"{root / TABLE}, line {lines}{error}")
@@ -107,12 +107,14 @@ class Severstal:
         flaws += [f"{root / TABLE}: names {image}, which is not in {FOLDER}" for image in sorted(absent)]
         flaws += unseen(classes, areas.sum(axis=0), f"row in {TABLE}")
         masks = Masks(
-            areas, tuple(map(_digest, runs)), lambda i: _draw(runs[i], (len(classes), *pictures.sizes[i]))
+            areas,
+            tuple(map(_digest, runs)),
+            lambda i: draw_masks(runs[i], (len(classes), *pictures.sizes[i])),
         )
         return Contents(masks=masks, errors=tuple(errors), flaws=tuple(flaws))
 
 
-def _read_mask(
+def read_mask(
     rows: list[Defect], class_id: str, n_classes: int, height: int | None, width: int | None
 ) -> tuple[int, Runs]:
     """Position of the class and the runs of the rows of one image and class; raises DataSetError, to follow the line."""
@@ -131,7 +133,8 @@ def _digest(runs: dict[int, Runs]) -> str:
     return digest.hexdigest()
 
 
-def _draw(runs: dict[int, Runs], shape: tuple[int, int, int]) -> npt.NDArray[np.bool_]:
+def draw_masks(runs: dict[int, Runs], shape: tuple[int, int, int]) -> npt.NDArray[np.bool_]:
+    """The masks (n_classes, height, width) of one image, from the runs of each class that it has."""
     masks = np.zeros(shape, dtype=bool)
     for k, one in runs.items():
         fill(one, masks[k])
