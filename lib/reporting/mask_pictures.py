@@ -77,11 +77,11 @@ def coloured(image: Picture, masks: Masks) -> Picture:
 def errors(image: Picture, truth: Masks, answer: Masks) -> Picture:
     """The grey image with hits in green, false alarms in red, misses in blue, whatever the class."""
     grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
-    hit, false, missed = (m.any(axis=0) for m in (truth & answer, ~truth & answer, truth & ~answer))
+    hit, false, missed = (np.any(m, axis=0) for m in (truth & answer, ~truth & answer, truth & ~answer))
     return _tinted(grey, [(hit, HIT), (missed & ~hit, MISSED), (false & ~hit, FALSE_ALARM)])
 
 
-def _tinted(image: Picture, layers: Sequence[tuple[Masks, tuple[int, int, int]]]) -> Picture:
+def _tinted(image: Picture, layers: Sequence[tuple[Any, tuple[int, int, int]]]) -> Picture:
     tinted = image.astype(np.float32)
     for mask, colour in layers:
         tinted[mask] = (1 - STRENGTH) * tinted[mask] + STRENGTH * np.array(colour)
@@ -136,7 +136,10 @@ def _draw_legend(figure: Any, classes: Sequence[str]) -> None:
 
     kinds = [(name, COLOURS[k % len(COLOURS)]) for k, name in enumerate(classes)]
     results = [("hit", HIT), ("missed", MISSED), ("false alarm", FALSE_ALARM)]
-    patches = [Patch(color=np.divide(colour, 255), label=name) for name, colour in [*kinds, *results]]
+    patches = [
+        Patch(color=f"#{red:02x}{green:02x}{blue:02x}", label=name)
+        for name, (red, green, blue) in [*kinds, *results]
+    ]
     figure.legend(
         handles=patches, loc="outside lower left", ncols=min(len(patches), 9), fontsize=8, frameon=False
     )
