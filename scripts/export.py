@@ -98,7 +98,11 @@ def _show(forms: list[Form], data_set: str | None) -> None:
         ">batch 32, ms",
         *(f">{name}" for name in metrics),
     )
-    terminal().print(table_of(("form", *headings), rows, caption=f"probabilities on {seen}"))
+    terminal().print(
+        table_of(
+            ("form", *headings), rows, caption=f"probabilities on {seen}; — where the machine was never quiet"
+        )
+    )
 
 
 def _milliseconds(latency: Latency | None) -> tuple[str, str]:

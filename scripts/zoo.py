@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,11 @@ from lib.command_line import (
     terminal,
     weights_options,
 )
+from lib.commands.ablate import ablate
+from lib.commands import predict
 from lib.commands import masks, predict
+from lib.commands import compare, curves
+from lib.commands.tracking import tracker_options
 from lib.config import Settings
 
 if TYPE_CHECKING:
@@ -110,6 +114,7 @@ def _warn(sentences: Iterable[str]) -> None:
 )
 @shard_option
 @engine_options
+@tracker_options
 @json_option
 def run(
     settings: Settings,
@@ -117,6 +122,7 @@ def run(
     skip_failed: bool,
     shard: str | None,
     how: dict[str, Any],
+    tracked: Callable[..., Any],
     dry_run: bool,
     budget: str | None,
     metric: Metric | None,
@@ -143,7 +149,10 @@ def run(
     _warn(sweep.warnings)
     click.echo(plan_summary(sweep.plan), err=as_json)
     ordering = Within(budget_s, policy.rank) if policy else None
-    with watching(terminal(stderr=as_json), functools.partial(click.echo, err=as_json)) as listener:
+    with (
+        watching(terminal(stderr=as_json), functools.partial(click.echo, err=as_json)) as watcher,
+        tracked(watcher) as listener,
+    ):
         outcome = run_prepared(sweep, settings, listener, ordering, running)
     _warn(outcome.warnings)
     if not as_json:
@@ -153,8 +162,7 @@ def run(
     elif as_json:
         echo_json(outcome.records)
     click.echo(f"records: {settings.runs_dir}", err=as_json)
-    if settings.keep_models:
-        click.echo(f"models: {settings.models_dir}, see `zoo.py models`", err=as_json)
+    predict.tell_kept(settings, outcome.records, as_json)
     if outcome.count("failed"):
         raise click.exceptions.Exit(EXIT_SOME_FAILED)
 
@@ -289,9 +297,12 @@ def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
     click.echo(f"{len(findings)} unsound" if findings else "everything is sound")
 
 
+zoo.add_command(ablate)
 zoo.add_command(predict.predict)
 zoo.add_command(predict.models)
 zoo.add_command(masks.masks)
+zoo.add_command(compare.compare)
+zoo.add_command(curves.curves)
 
 if __name__ == "__main__":
     run_command(zoo)

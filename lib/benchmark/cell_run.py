@@ -102,11 +102,12 @@ def _record(cell: Cell, where: Environment, head_parameters: int, **values: Any)
     )
 
 
-def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener) -> dict[str, Any]:
+def job_of(cell: Cell, bench: Bench, device: torch.device, listener: Listener) -> TrainingJob:
+    """The training of a cell, its folds not yet told apart; embeddings are computed where the head reads them."""
     embeddings = None
     if cell.needs_features:
         embeddings = bench.embeddings(lambda done, total: listener.features_progress(cell, done, total))
-    job = TrainingJob(
+    return TrainingJob(
         data_set=bench.data_set,
         backbone=bench.backbone,
         recipe=cell.recipe,
@@ -116,7 +117,12 @@ def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener)
         maps_cache=FeatureCache(bench.settings.cache_dir / "maps", bench.settings.cache_size_gb),
         on_epoch=lambda entry: listener.epoch_ends(cell, entry),
     )
-    folds, halvings = _train_folds(cell, job, listener)
+
+
+def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener) -> dict[str, Any]:
+    job = job_of(cell, bench, device, listener)
+    embeddings = bench.computed if cell.needs_features else None
+    folds, halvings = train_folds(cell, job, listener)
     results = [one.result for one in folds]
     features = (
         {"features_s": embeddings.seconds, "features_images": embeddings.n_images} if embeddings else {}
@@ -153,7 +159,7 @@ def _not_kept(cell: Cell, bench: Bench, job: TrainingJob, first: TrainingResult)
     return ()
 
 
-def _train_folds(
+def train_folds(
     cell: Cell, job: TrainingJob, listener: Listener
 ) -> tuple[list[TrainedFold], tuple[str, ...]]:
     """Trains fold after fold; a batch that had to be halved stays so for the folds that follow."""

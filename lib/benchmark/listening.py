@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lib.benchmark.plan import Cell, Plan
 from lib.records import EpochEntry, RunRecord
 
@@ -32,3 +34,21 @@ class Listener:
 
     def told(self, sentence: str) -> None:
         """Something about the whole sweep that whoever watches should know."""
+
+
+EVENTS = tuple(name for name in vars(Listener) if not name.startswith("_"))
+
+
+def together(*listeners: Listener) -> Listener:
+    """Several as one: each hears every event, in their order."""
+
+    def event(name: str) -> Callable[..., None]:
+        def tell(*told: object) -> None:
+            for listener in listeners:
+                getattr(listener, name)(*told)
+
+        return tell
+
+    all_of_them = Listener()
+    vars(all_of_them).update({name: event(name) for name in EVENTS})
+    return all_of_them

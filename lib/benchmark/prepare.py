@@ -73,7 +73,7 @@ def cells_of(selection: Selection, settings: Settings, precision: str) -> Iterat
     request = selection.request
     for one, info in ((one, one.info) for one in selection.data_sets):
         for backbone in selection.backbones:
-            for head in selection.heads(info):
+            for head in selection.heads(info, backbone):
                 own = "fp32" if backbone.family == "handcrafted" else precision
                 recipe = recipe_for(
                     head,

@@ -56,10 +56,10 @@ class Selection:
         """(name, fingerprint) → data set."""
         return {(one.info.name, one.info.fingerprint): one.data_set for one in self.data_sets}
 
-    def heads(self, info: DataSetInfo) -> list[str]:
-        """The heads asked for; with `all`, those that fit the data set's task."""
+    def heads(self, info: DataSetInfo, backbone: BackboneInfo | None = None) -> list[str]:
+        """The heads asked for; with `all`, those that fit the data set's task and the backbone."""
         wanted = [head for head in self.request.heads if head != ALL]
-        fitting = heads_for(info.task, self.request.finetune) if ALL in self.request.heads else []
+        fitting = heads_for(info.task, self.request.finetune, backbone) if ALL in self.request.heads else []
         return list(dict.fromkeys([*wanted, *fitting]))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from lib.config import Settings
 if TYPE_CHECKING:
     from lib.inference.predicting import Outcome
     from lib.inference.submission import Form
+    from lib.records import RunRecord
 
 EXIT_SOME_SKIPPED = 1
 
@@ -84,6 +85,16 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("images", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def tell_kept(settings: Settings, records: Iterable[RunRecord], as_json: bool) -> None:
+    """After a sweep that keeps models: where they are, and which could not be written."""
+    for record in records:
+        for note in record.notes:
+            if note.startswith("its model was not kept"):
+                click.secho(f"warning: {record.key}: {note}", err=True, fg="yellow")
+    if settings.keep_models:
+        click.echo(f"models: {settings.models_dir}, see `zoo.py models`", err=as_json)
 
 
 @click.command()

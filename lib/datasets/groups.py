@@ -25,7 +25,7 @@ def keep_together(pictures: Pictures, bits: int, group: str | None) -> npt.NDArr
     """Group number (n,) of each picture: copies, near-duplicates, and files whose names share the match of `group`. Pictures of
     one object always placed alike share a perceptual hash without being copies. So a set of near-duplicates larger than 12
     images and 5 % of all is only kept together by ever fewer differing bits, and in the end by equal bytes."""
-    pairs = [_pairs_of_equals(pictures.digests), _near_duplicates(pictures.hashes, bits)]
+    pairs = [_pairs_of_equals(pictures.digests), near_duplicates(pictures.hashes, bits)]
     if group:
         named = enumerate(named_groups(pictures.files, group))
         pairs.append(
@@ -81,8 +81,8 @@ def _at_most(seconds: float) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, max(1e-3, left - (time.monotonic() - started)), interval)
 
 
-def _near_duplicates(hashes: npt.NDArray[np.uint64], bits: int) -> npt.NDArray[np.int64]:
-    """Pairs (n_pairs, 2) of near-duplicates; within a group too large to be true, those of fewer bits."""
+def near_duplicates(hashes: npt.NDArray[np.uint64], bits: int) -> npt.NDArray[np.int64]:
+    """Pairs (n_pairs, 2) of positions of near-duplicates; within a group too large to be true, those of fewer bits."""
     largest = max(LARGEST_GROUP, int(LARGEST_GROUP_SHARE * len(hashes)))
     found = []
     open_positions = np.arange(len(hashes))

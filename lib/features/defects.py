@@ -40,7 +40,7 @@ def _measure_one(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float, float]:
     """(size share of each component, its longer over its shorter box side, area share of all, contrast)."""
     assert data_set.read_mask is not None
-    masks = _shrunk(data_set.read_mask(index))
+    masks = shrunk(data_set.read_mask(index))
     found = components(masks)
     sizes = np.array([c.area for c in found]) / masks[0].size
     shapes = np.array([max(c.width, c.height) / min(c.width, c.height) for c in found])
@@ -48,7 +48,7 @@ def _measure_one(
     return sizes, shapes, float(covered.mean()), _contrast(data_set, index, covered)
 
 
-def _shrunk(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def shrunk(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Masks of about _AREA_PX pixels; a class that has a pixel keeps one."""
     n_classes, height, width = masks.shape
     size = reduced_size(width, height, _AREA_PX)

@@ -9,7 +9,9 @@ import numpy.typing as npt
 
 from lib.datasets.base import DataSet
 from lib.datasets.perceptual import connected_groups, near_duplicate_pairs
-from lib.features.meta import MAX_IMAGES, data_set_facts
+from lib.features.analysis import Analysis, analysis_of
+from lib.features.conclusions import conclusions_of
+from lib.features.meta import MAX_IMAGES, data_set_facts, look
 from lib.frozen import Frozen
 from lib.records.schema import DataSetFacts
 
@@ -51,6 +53,7 @@ class FactSheet(Frozen):
     near_duplicate_groups: int
     near_duplicate_images: int
     looked_at: int
+    analysis: Analysis = Analysis()
 
 
 def fact_sheet(data_set: DataSet, near_duplicate_bits: int) -> FactSheet:
@@ -61,8 +64,17 @@ def fact_sheet(data_set: DataSet, near_duplicate_bits: int) -> FactSheet:
     groups = np.bincount(connected_groups(len(used), near_duplicate_pairs(hashes, near_duplicate_bits)))
     counted = Counter(f"{h}×{w}" for h, w in data_set.sizes[used].tolist())
     areas = data_set.mask_areas
+    sample = look(data_set, MAX_IMAGES, seed=0)
+    facts, analysis = (
+        data_set_facts(data_set, sample=sample),
+        analysis_of(data_set, sample, near_duplicate_bits),
+    )
+    classes = tuple(_class_facts(data_set, k) for k in range(len(data_set.classes)))
+    alike = int(groups[groups > 1].sum()), int((groups > 1).sum())
+    counts = [(one.name, one.images) for one in classes]
+    conclusions = conclusions_of(facts, counts, alike, analysis)
     return FactSheet(
-        facts=data_set_facts(data_set),
+        facts=facts,
         folder=str(data_set.root),
         images=len(used),
         train=own.n_train,
@@ -74,10 +86,11 @@ def fact_sheet(data_set: DataSet, near_duplicate_bits: int) -> FactSheet:
         fold_validation=info.n_validation,
         images_without_defect=None if areas is None else int((~areas[used].any(axis=1)).sum()),
         sizes=tuple(counted.most_common()),
-        classes=tuple(_class_facts(data_set, k) for k in range(len(data_set.classes))),
-        near_duplicate_groups=int((groups > 1).sum()),
-        near_duplicate_images=int(groups[groups > 1].sum()),
+        classes=classes,
+        near_duplicate_images=alike[0],
+        near_duplicate_groups=alike[1],
         looked_at=min(len(used), MAX_IMAGES),
+        analysis=analysis.model_copy(update={"conclusions": conclusions}),
     )
 
 

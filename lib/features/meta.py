@@ -55,15 +55,17 @@ FEATURE_GROUPS: Registry[Callable[[Sample], dict[str, float]]] = Registry("group
 """Meta-features measured together, those that apply: a decorated function is all it takes to add some."""
 
 
-def data_set_facts(data_set: DataSet, *, max_images: int | None = None, seed: int = 0) -> DataSetFacts:
+def data_set_facts(
+    data_set: DataSet, *, max_images: int | None = None, seed: int = 0, sample: Sample | None = None
+) -> DataSetFacts:
     """The card and meta-features of a data set; the same for the same images, labels, folds and seed.
 
     At most `max_images` (default MAX_IMAGES) used images are looked at, those whose hash of seed and name comes first;
     each is shrunk to about AREA_PX pixels. All labels and masks count: over the folds every image is trained on, and
-    a new folder has no test part. A feature that does not apply is left out. Raises DataSetError naming an unreadable
-    image.
+    a new folder has no test part. A feature that does not apply is left out. `sample`: what `look` saw already. Raises
+    DataSetError naming an unreadable image.
     """
-    sample = look(data_set, max_images or MAX_IMAGES, seed)
+    sample = sample or look(data_set, max_images or MAX_IMAGES, seed)
     features: dict[str, float] = {}
     for name in FEATURE_GROUPS:
         features |= {key: float(value) for key, value in FEATURE_GROUPS[name](sample).items()}
@@ -202,13 +204,13 @@ def _defects(sample: Sample) -> dict[str, float]:
     }
     if sample.data_set.read_mask is None or not len(with_defect):
         return values
-    chosen = _first_by_hash(sample.data_set, with_defect, _MAX_DEFECT_IMAGES, sample.seed)
+    chosen = first_by_hash(sample.data_set, with_defect, _MAX_DEFECT_IMAGES, sample.seed)
     return values | measure_defects(sample.data_set, chosen)
 
 
 def look(data_set: DataSet, max_images: int, seed: int) -> Sample:
     """What is seen of at most `max_images` used images; raises DataSetError naming an unreadable one."""
-    indices = _first_by_hash(data_set, data_set.used, max_images, seed)
+    indices = first_by_hash(data_set, data_set.used, max_images, seed)
     paths = [data_set.root / data_set.files[i] for i in indices]
     with ThreadPoolExecutor(max_workers=2) as pool:
         looks = list(pool.map(lambda path: look_at(read_reduced(path, AREA_PX)), paths))
@@ -219,7 +221,7 @@ def look(data_set: DataSet, max_images: int, seed: int) -> Sample:
     return Sample(data_set, indices, tuple(described[0]), appearance, grey, data_set.sizes[indices], seed)
 
 
-def _first_by_hash(
+def first_by_hash(
     data_set: DataSet, positions: npt.NDArray[np.int64], n: int, seed: int
 ) -> npt.NDArray[np.int64]:
     """At most `n` of the positions, sorted; chosen by a hash of seed and file name, so that all machines agree."""

@@ -14,6 +14,8 @@ JUST_BRIGHTER = np.float32(1 / 255)  # less is noise
 # The eight neighbours (rows, columns) in circular order, so that changes around the circle can be counted.
 CIRCLE = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 NOT_UNIFORM = 9
+GRID = 4
+ORIENTATIONS = 8
 
 
 def derivatives(grey: Floats) -> tuple[Floats, Floats]:
@@ -25,6 +27,22 @@ def derivatives(grey: Floats) -> tuple[Floats, Floats]:
 def _sobel(framed: Floats) -> Floats:
     smooth = framed[:-2] + 2 * framed[1:-1] + framed[2:]
     return (smooth[:, 2:] - smooth[:, :-2]) * np.float32(0.25)
+
+
+def orientation_histograms(across: Floats, down: Floats) -> Floats:
+    """Unsigned gradient directions (8 bins over 180°), weighted by strength, in each of 4 x 4 cells; each cell of norm 1."""
+    magnitude = np.hypot(across, down)
+    angle = np.mod(np.arctan2(down, across), np.pi)
+    direction = np.minimum((angle / np.pi * ORIENTATIONS).astype(int), ORIENTATIONS - 1)
+    rows, columns = (np.arange(n) * GRID // n for n in magnitude.shape)
+    cell = rows[:, None] * GRID + columns[None, :]
+    histogram = np.bincount(
+        (cell * ORIENTATIONS + direction).ravel(),
+        weights=magnitude.ravel(),
+        minlength=GRID * GRID * ORIENTATIONS,
+    ).reshape(-1, ORIENTATIONS)
+    norms = np.linalg.norm(histogram, axis=1, keepdims=True)
+    return (histogram / np.maximum(norms, 1e-6)).ravel()
 
 
 def laplacian(grey: Floats) -> Floats:

@@ -13,6 +13,7 @@ from lib.zoo.preprocessing import read_ahead, resized
 
 TEST_FOLDERS = ("test", "test_images")
 TRAIN_SIGNS = ("train", "train_images", "train.csv", "images", "dataset.yaml")
+IMAGE_FOLDERS = (*TEST_FOLDERS, "images", "train_images")
 SAMPLE_FILE = "sample_submission.csv"
 
 
@@ -26,13 +27,13 @@ class ImageFolder:
 
     @classmethod
     def at(cls, folder: Path) -> ImageFolder:
-        """Of a folder with a train and a test part the test part, else all images below it. Raises CvAutomlError where there is
-        none."""
+        """Of a folder with a train and a test part the test part, of a data set its images without its masks, else all images below
+        it. Raises CvAutomlError where there is none."""
         if not folder.is_dir():
             raise CvAutomlError(f"{folder}: there is no such folder; name a folder of images")
         divided = any((folder / sign).exists() for sign in TRAIN_SIGNS)
-        tests = [folder / name for name in TEST_FOLDERS if divided and (folder / name).is_dir()]
-        root = tests[0] if tests else folder
+        parts = [folder / name for name in IMAGE_FOLDERS if divided and (folder / name).is_dir()]
+        root = parts[0] if parts else folder
         files = image_files(root)
         if not files:
             raise CvAutomlError(f"{root}: there are no images in it; name a folder that holds some")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -34,8 +35,12 @@ class Journal:
         """What was told, in order, each image once."""
         if not self.path.exists():
             return
-        with self.path.open(encoding="utf-8") as lines:
-            yield from (json.loads(line) for line in lines if line.endswith("\n"))
+        with self.path.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                with suppress(
+                    ValueError
+                ):  # a crash of the machine may leave anything: such an image is done again
+                    yield json.loads(line)
 
     def _cut_torn_line(self) -> None:
         if self.path.exists():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,12 @@ import numpy.typing as npt
 import onnx
 import torch
 
+from lib.errors import CvAutomlError
 from lib.inference.masks import PostProcessing
 from lib.inference.models import KeptModel, ModelCard
 from lib.zoo.base import Image, InputSpec
 from lib.zoo.preprocessing import normalised_tensor
+from lib.zoo.weights import first_line
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -60,6 +63,7 @@ def export(model: KeptModel, path: Path) -> bool:
     """
     spec = model.card.input
     network = model.network.cpu()
+    _write_out_scales(network)
     try:
         larger = torch.rand(1, 3, spec.height_px + OTHER_SIZE_PX, spec.width_px + 2 * OTHER_SIZE_PX)
         any_size = not model.card.answers_masks and _takes(network, larger)
@@ -72,6 +76,14 @@ def export(model: KeptModel, path: Path) -> bool:
         network.to(model.device)
     _describe(path, metadata_of(model.card, any_size))
     return any_size
+
+
+def _write_out_scales(network: torch.nn.Module) -> None:
+    """Batch norms without scale and shift of their own get those that change nothing: the exporter cannot tell their width."""
+    for norm in network.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d) and norm.weight is None:
+            norm.weight = torch.nn.Parameter(torch.ones(norm.num_features), requires_grad=False)
+            norm.bias = torch.nn.Parameter(torch.zeros(norm.num_features), requires_grad=False)
 
 
 def _takes(network: torch.nn.Module, images: torch.Tensor) -> bool:
@@ -94,18 +106,16 @@ def _answers_alike(network: torch.nn.Module, path: Path, images: torch.Tensor) -
 
 def _write(network: torch.nn.Module, spec: InputSpec, path: Path, sides: Mapping[int, str]) -> None:
     example = torch.rand(2, 3, spec.height_px, spec.width_px)
-    with _quiet():
+    names: dict[str, Any] = {"input_names": [INPUT], "output_names": [OUTPUT]}
+    axes = {INPUT: {0: "n", **sides}, OUTPUT: {0: "n"}}
+    try:
         # That sizes become constants is checked by running the file; the older exporter needs no further package.
-        torch.onnx.export(
-            network,
-            (example,),
-            path,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_axes={INPUT: {0: "n", **sides}, OUTPUT: {0: "n"}},
-        )
+        with _quiet():
+            torch.onnx.export(
+                network, (example,), path, dynamo=False, opset_version=OPSET, dynamic_axes=axes, **names
+            )
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise CvAutomlError(f"torch cannot write this network as ONNX: {first_line(error)}") from error
 
 
 def _describe(path: Path, facts: Mapping[str, Any]) -> None:
@@ -139,7 +149,7 @@ def _quiet() -> Iterator[None]:
     """Without the advice and the warnings that the exporter and the quantiser log on their own behalf."""
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

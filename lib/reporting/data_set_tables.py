@@ -14,6 +14,7 @@ from lib.datasets.base import PARTS
 from lib.datasets.checking import CheckReport
 from lib.datasets.inventory import Entry
 from lib.features.fact_sheet import FactSheet
+from lib.reporting.analysis_tables import analysis_tables, conclusions
 from lib.reporting.tables import table_of
 
 PROCEDURAL = "procedural"
@@ -39,7 +40,9 @@ def list_table(entries: Sequence[Entry]) -> RenderableType:
 
 def fact_sheet_text(sheet: FactSheet) -> RenderableType:
     """The fact sheet as tables: parts and sizes, classes, meta-features."""
-    return Group(_head(sheet), _class_table(sheet), _feature_table(sheet))
+    return Group(
+        _head(sheet), _class_table(sheet), *analysis_tables(sheet), _feature_table(sheet), *conclusions(sheet)
+    )
 
 
 def parts_line(sheet: FactSheet) -> str:

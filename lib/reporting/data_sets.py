@@ -23,6 +23,7 @@ from lib.datasets.images import reduced_size
 from lib.datasets.splits import seeded_order
 from lib.features.fact_sheet import FactSheet, members
 from lib.files import save_picture
+from lib.reporting.analysis_pictures import panels
 from lib.reporting.data_set_tables import folds_line, parts_line
 
 _AREA_PX = 420 * 420
@@ -97,16 +98,26 @@ def _drawn(data_set: DataSet, sheet: FactSheet) -> Figure:
     rows = example_rows(data_set, columns)
     cell_height = 16 / columns * height / width
     row_height = min(max(cell_height, 0.8), 3.6) + 0.42
-    figure = Figure(figsize=(16, 4.2 + row_height * len(rows)), dpi=100, layout="constrained")
+    told = [line for one in sheet.analysis.conclusions for line in textwrap.wrap(one, 190)]
+    analysed = panels(sheet)
+    heights = [4.0, 0.26 * len(told) + 0.02, 3.2 if analysed else 0.02, *[row_height] * len(rows)]
+    figure = Figure(figsize=(16, sum(heights) + 0.2), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(1 + len(rows), columns, height_ratios=[4.0, *[row_height] * len(rows)])
+    grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
     head = grid[0, :].subgridspec(1, 3, width_ratios=(1.15, 1, 1))
     _draw_facts(figure.add_subplot(head[0]), sheet)
     _draw_balance(figure.add_subplot(head[1]), sheet)
     _draw_statistics(figure.add_subplot(head[2]), sheet)
-    for r, row in enumerate(rows):
+    conclusions = figure.add_subplot(grid[1, :])
+    conclusions.set_axis_off()
+    conclusions.text(0, 1, "\n".join(told), fontsize=10.5, va="top", transform=conclusions.transAxes)
+    if analysed:
+        places = grid[2, :].subgridspec(1, len(analysed))
+        for place, draw in enumerate(analysed):
+            draw(figure.add_subplot(places[place]), sheet)
+    for r, row in enumerate(rows, start=3):
         for c in range(columns):
-            axes = figure.add_subplot(grid[r + 1, c])
+            axes = figure.add_subplot(grid[r, c])
             axes.set_axis_off()
             if c < len(row.examples):
                 _draw_example(axes, row.examples[c], row.title if c == 0 else "")
@@ -147,7 +158,6 @@ def _draw_facts(axes: Axes, sheet: FactSheet) -> None:
         lines.append("below: masks outlined, boxes of connected pieces dotted")
     if sheet.tested:
         lines.insert(2, f"folds: {folds_line(sheet)}")
-        lines.append(textwrap.shorten(f"trust {facts.trusted_metric}: {facts.trusted_because}", 78))
     axes.set_axis_off()
     place: dict[str, Any] = {"va": "top", "transform": axes.transAxes}
     axes.text(0, 1, facts.name, fontsize=20, fontweight="bold", **place)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
@@ -176,6 +177,28 @@ class LiveTable(_Clock):
         left = readable_seconds(self.left.seconds())
         line = Text(f"{self.done} of {self.total} cells, {left} left")
         return Group(table, ProgressBar(total=max(self.total, 1), completed=self.done), line)
+
+
+class OneLine(Listener):
+    """What runs now, through `write`: for work of a few minutes that leaves no records."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self.write = write
+
+    def features_progress(self, cell: Cell, done: int, total: int) -> None:
+        """How many images the backbone has seen."""
+        self.write(f"{cell}: features {done}/{total} images")
+
+    def fold_starts(self, cell: Cell, place: int, of: int) -> None:
+        """The cell and its fold."""
+        self.write(f"{cell}: fold {place} of {of}")
+
+
+@contextmanager
+def on_one_line(console: Console) -> Iterator[Listener]:
+    """A line that changes on a terminal; elsewhere nothing."""
+    with console.status("…") as status:
+        yield OneLine(lambda line: status.update(escape(line)))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from torchvision.transforms import v2
 from lib.config import Settings
 from lib.errors import ConfigError
 from lib.registry import unknown_name
+from lib.zoo.devices import one_thread
 
 Steps = Sequence[dict[str, dict[str, Any]]]
 View = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
@@ -48,10 +49,12 @@ class Augmentation:
 
     def __call__(self, images: Tensor, masks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """uint8 (n, 3, h, w) and bool (n, k, h, w) → the same shapes, each image with its mask in its own way."""
-        if masks is None:
-            return torch.stack([self._image(image) for image in images]), None
-        both = [self._both(image, mask) for image, mask in zip(images, masks, strict=True)]
-        return torch.stack([image for image, _ in both]), torch.stack([mask for _, mask in both])
+        # Single images are too small to share: two threads that wait for each other took twenty times as long.
+        with one_thread():
+            if masks is None:
+                return torch.stack([self._image(image) for image in images]), None
+            both = [self._both(image, mask) for image, mask in zip(images, masks, strict=True)]
+            return torch.stack([image for image, _ in both]), torch.stack([mask for _, mask in both])
 
     def mixed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Images (n, 3, h, w) and labels (n,) → mixed float images and shares (n, n_classes); as they are without a mixture."""

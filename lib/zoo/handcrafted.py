@@ -10,6 +10,7 @@ from PIL import Image as PillowImage
 
 from lib.features.texture import (
     GREY_OF_RGB,
+    GRID,
     PATTERN_OF_CODE,
     Floats,
     co_occurrence,
@@ -17,6 +18,7 @@ from lib.features.texture import (
     haralick,
     laplacian,
     lbp_codes,
+    orientation_histograms,
 )
 from lib.records import BackboneInfo
 from lib.zoo.base import Backbone, BackboneSource, Extraction, Image, ImageSource, InputSpec, OnProgress
@@ -26,8 +28,6 @@ from lib.zoo.preprocessing import READING_THREADS, read_ahead
 Features = npt.NDArray[np.float32]
 
 SIZE_PX = 128
-GRID = 4
-ORIENTATIONS = 8
 HISTOGRAM_BINS = 16
 GREY_LEVELS = 8
 PERCENTILES = (5, 25, 50, 75, 95)
@@ -88,22 +88,6 @@ def _intensity(grey: Floats) -> Floats:
 def _edges(grey: Floats, magnitude: Floats) -> Floats:
     strong = np.percentile(magnitude, (50, 90, 99))
     return np.array([magnitude.mean(), magnitude.std(), *strong, laplacian(grey).std()])
-
-
-def orientation_histograms(across: Floats, down: Floats) -> Floats:
-    """Unsigned gradient directions (8 bins over 180°), weighted by strength, in each of 4 x 4 cells; each cell of norm 1."""
-    magnitude = np.hypot(across, down)
-    angle = np.mod(np.arctan2(down, across), np.pi)
-    direction = np.minimum((angle / np.pi * ORIENTATIONS).astype(int), ORIENTATIONS - 1)
-    rows, columns = (np.arange(n) * GRID // n for n in magnitude.shape)
-    cell = rows[:, None] * GRID + columns[None, :]
-    histogram = np.bincount(
-        (cell * ORIENTATIONS + direction).ravel(),
-        weights=magnitude.ravel(),
-        minlength=GRID * GRID * ORIENTATIONS,
-    ).reshape(-1, ORIENTATIONS)
-    norms = np.linalg.norm(histogram, axis=1, keepdims=True)
-    return (histogram / np.maximum(norms, 1e-6)).ravel()
 
 
 def lbp_histogram(grey: Floats, radius: int) -> Floats:

@@ -53,6 +53,7 @@ class TrainingResult:
     features of one batch (classification, fine-tuned or not: the head's share) or uint8 images (masks) → scores; None where
     there is nothing to time. `network`, for keeping the model: builds the whole trained pair, normalised float32 images
     (n, 3, height_px, width_px) → probabilities (n, n_classes) or (n, n_classes, height_px, width_px); None where it is none.
+    `answers`: probabilities (n_test, n_classes) of the test part's images, in the order of the files; None where not kept.
     """
 
     epochs: tuple[EpochEntry, ...]
@@ -63,6 +64,7 @@ class TrainingResult:
     training_s: float = 0.0
     predict: Predict | None = None
     network: Callable[[], torch.nn.Module] | None = None
+    answers: npt.NDArray[np.floating] | None = None
     chosen: dict[str, Option] = field(default_factory=dict)
     grid: tuple[GridPoint, ...] = ()
     batch_size: int = 0
@@ -114,6 +116,7 @@ def tuned_result(job: TrainingJob, stages: Sequence[Stage]) -> tuple[int, Traini
         validation=epochs[-1].validation,
         final=final,
         evaluation_s=evaluation.seconds,
+        answers=last[index][judge.is_test],
         chosen=points[index].settings,
         grid=tuple(points) if job.recipe.grid else (),
     )

@@ -91,12 +91,22 @@ def pair_latency(
     first = backbone_latency(backbone, cache_dir)
     if first is None or predict_head is None:
         return first
+    return together(first, head_latency(backbone.info.embedding_width, predict_head))
+
+
+def head_latency(
+    embedding_width: int, predict_head: Callable[[npt.NDArray[np.float32]], object]
+) -> Latency | None:
+    """Latency of a head alone, on made-up features, on one thread; None where the machine was never quiet."""
     generator = np.random.default_rng(0)
-    width = backbone.info.embedding_width
-    features = {n: generator.standard_normal((n, width)).astype(np.float32) for n in BATCH_SIZES}
+    features = {n: generator.standard_normal((n, embedding_width)).astype(np.float32) for n in BATCH_SIZES}
     with one_thread():
-        second = measure(lambda size: predict_head(features[size]), HEAD_BUDGET_S)
-    if second is None:
+        return measure(lambda size: predict_head(features[size]), HEAD_BUDGET_S)
+
+
+def together(first: Latency | None, second: Latency | None) -> Latency | None:
+    """One after the other; None where one was not measured."""
+    if first is None or second is None:
         return None
     return Latency(**{name: getattr(first, name) + getattr(second, name) for name in Latency.model_fields})
 

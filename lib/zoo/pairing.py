@@ -21,7 +21,10 @@ def _unusable(data_set: DataSetInfo) -> str | None:
     return None
 
 
-def heads_for(task: str, finetune: bool = False) -> list[str]:
-    """Every head that answers `task`, and that can fine-tune where that is asked."""
+def heads_for(task: str, finetune: bool = False, backbone: BackboneInfo | None = None) -> list[str]:
+    """Every head that answers `task`, that can fine-tune where that is asked, and that suits the backbone where one is named."""
     heads = {name: HEADS[name]() for name in HEADS}
-    return [n for n, head in heads.items() if task in head.tasks and (head.can_finetune or not finetune)]
+    fitting = {
+        n: head for n, head in heads.items() if task in head.tasks and (head.can_finetune or not finetune)
+    }
+    return [name for name, head in fitting.items() if backbone is None or head.suits(backbone)]

@@ -120,3 +120,9 @@ def window_run(kept_folder: Path, mask_run: Kept) -> Kept:
     """`linear_mask` on windows of the same squares at full resolution."""
     settings = keeping(kept_folder, image_height_px=32, image_width_px=32, input="tiles")
     return run_kept(settings, mask_run.data_set, "linear_mask")
+
+
+@pytest.fixture(scope="session")
+def cascade_run(mask_run: Kept) -> Kept:
+    """Gate, classifier and segmenter together."""
+    return run_kept(mask_run.settings, mask_run.data_set, "cascade")

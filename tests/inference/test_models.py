@@ -31,7 +31,7 @@ def test_a_loaded_model_reaches_on_its_test_part_what_the_record_says(class_run,
     assert measured == pytest.approx({name: recorded[name] for name in measured}, abs=1e-4)
 
 
-@pytest.mark.parametrize("run", ["mask_run", "window_run"])
+@pytest.mark.parametrize("run", ["mask_run", "window_run", "cascade_run"])
 def test_a_mask_model_reaches_on_its_test_part_what_the_record_says(request, run):
     kept = request.getfixturevalue(run)
     measured, recorded = metrics_of(kept), kept.record.folds[0].test

@@ -196,6 +196,10 @@ def test_the_test_part_of_a_competitions_folder_is_predicted(tmp_path):
     folder = ImageFolder.at(tmp_path)
     assert (folder.root, folder.files) == (tmp_path / "test", ("b.png", "deep/c.png"))
     assert folder.sample == ImageFolder.at(tmp_path / "test").sample == tmp_path / "sample_submission.csv"
+    for name in ("images/x.png", "masks/x.png"):
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8)).save(tmp_path / "set" / name)
+    assert ImageFolder.at(tmp_path / "set").files == ("x.png",)
     (tmp_path / "none").mkdir()
     with pytest.raises(CvAutomlError, match="there are no images"):
         ImageFolder.at(tmp_path / "none")

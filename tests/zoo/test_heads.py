@@ -53,7 +53,8 @@ def test_a_head_from_outside_that_breaks_the_contract_is_told_where():
 
 
 @pytest.mark.parametrize(
-    ("head", "parameters"), [("linear", 1_540), ("mlp", 57_796), ("student", 26_852), ("knn", 0)]
+    ("head", "parameters"),
+    [("linear", 1_540), ("mlp", 57_796), ("student", 26_852), ("student_alone", 26_852), ("knn", 0)],
 )
 def test_heads_have_the_published_parameter_counts(head, parameters):
     assert HEADS[head]().parameters(384, 4) == parameters

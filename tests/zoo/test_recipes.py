@@ -32,6 +32,8 @@ def test_options_and_grid_are_those_of_the_head_alone():
         "linear": (set(), {"C"}),
         "mlp": (set(), perceptron),
         "student": ({"temperature", "distillation_weight"}, perceptron),
+        "student_alone": (set(), perceptron),
+        "tabular": ({"bins"}, perceptron),
         "knn": (set(), {"neighbours", "temperature"}),
         "catboost": ({"depth", "feature_share", "borders"}, {"iterations"}),
     }

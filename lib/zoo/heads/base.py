@@ -57,6 +57,10 @@ class Head(ABC):
         """Setting → the values tried of it; their product is trained as one batch and chosen from on validation."""
         return {}
 
+    def suits(self, backbone: BackboneInfo) -> bool:
+        """Whether `--head all` pairs it with the backbone; named, it is paired with any that it can work with."""
+        return True
+
     def incompatibility(self, backbone: BackboneInfo, task: Task, finetune: bool) -> str | None:
         """The reason why the pair cannot work, found before anything is trained; None where it can."""
         if task not in self.tasks:

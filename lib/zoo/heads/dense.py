@@ -116,5 +116,7 @@ class StudentHead(MlpHead):
     def incompatibility(self, backbone: BackboneInfo, task: Task, finetune: bool) -> str | None:
         """As every head, with the way out for fine-tuning."""
         if finetune and task in self.tasks:
-            return "head 'student' is distilled on frozen features: fine-tune 'linear' or 'mlp' instead"
+            return (
+                f"head '{self.name}' learns from frozen features alone: fine-tune 'linear' or 'mlp' instead"
+            )
         return super().incompatibility(backbone, task, finetune)
