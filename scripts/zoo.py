@@ -26,10 +26,8 @@ from lib.command_line import (
     terminal,
     weights_options,
 )
+from lib.commands import compare, curves, masks, predict
 from lib.commands.ablate import ablate
-from lib.commands import predict
-from lib.commands import masks, predict
-from lib.commands import compare, curves
 from lib.commands.tracking import tracker_options
 from lib.config import Settings
 
