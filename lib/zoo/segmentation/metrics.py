@@ -54,7 +54,8 @@ class PixelCounts:
 
     def of_class(self, index: int) -> PixelCounts:
         """The counts of one class: tensors (n_images, 1); the background stays what it is."""
-        return PixelCounts(*(c[:, [index]] for c in (self.tp, self.fp, self.fn, self.tn)), self.ground)
+        tp, fp, fn, tn = (c[:, [index]] for c in (self.tp, self.fp, self.fn, self.tn))
+        return PixelCounts(tp, fp, fn, tn, self.ground)
 
     @property
     def has_mask(self) -> torch.Tensor:
