@@ -104,6 +104,30 @@ class FinetuneSettings(ImageTraining):
     class_weights: Literal["none", "balanced"] = "none"
 
 
+class SslSettings(Frozen):
+    """Recipe of `zoo.py ssl`, DINO's self-distillation (Caron et al. 2021, arXiv:2104.14294) at the size of a small data set.
+    `momentum`: of the teacher, rising to 1; `local_size_px`: side of the local views; `prototypes`: width of the projection."""
+
+    batch_size: int = Field(16, ge=2)
+    learning_rate: float = Field(1e-4, gt=0)
+    weight_decay: float = Field(0.04, ge=0)
+    final_weight_decay: float = Field(0.4, ge=0)
+    momentum: float = Field(0.98, gt=0, lt=1)
+    teacher_temperature: float = Field(0.04, gt=0)
+    local_views: int = Field(4, ge=0, le=16)
+    local_size_px: int = Field(96, ge=16)
+    prototypes: int = Field(1024, ge=2)
+    lora_rank: int = Field(8, ge=1)
+
+
+class GeneratorSettings(Frozen):
+    """Recipe of `zoo.py generate`: small images, a small model, minutes on two cores."""
+
+    size_px: int = Field(32, ge=16, le=128, multiple_of=8)
+    batch_size: int = Field(32, ge=2)
+    learning_rate: float = Field(1e-3, gt=0)
+
+
 class AlsSettings(Frozen):
     """Defaults of `als.py train`."""
 
@@ -123,6 +147,7 @@ class Settings(Frozen):
     keep_models: bool = False
     cache_size_gb: float = Field(20, gt=0)
     weights_dir: Path | None = None
+    tuned_dir: Path = Path("data/tuned")
     weights: Literal["pretrained", "random"] = "pretrained"
     device: str = "auto"
     precision: Literal["auto", "bf16", "fp32"] = "auto"
@@ -131,6 +156,8 @@ class Settings(Frozen):
     classification: ClassificationSettings = ClassificationSettings()
     segmentation: SegmentationSettings = SegmentationSettings()
     finetune: FinetuneSettings = FinetuneSettings()
+    ssl: SslSettings = SslSettings()
+    generator: GeneratorSettings = GeneratorSettings()
     augmentations: dict[str, tuple[dict[str, dict[str, Any]], ...]] = Field(
         default_factory=lambda: _committed("augmentations"),
         validate_default=True,
@@ -178,7 +205,10 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     base = path.resolve().parent
     folders = {
         name: base / folder
-        for name in ("runs_dir", "out_dir", "datasets_dir", "cache_dir", "models_dir", "weights_dir")
+        for name in (
+            *("runs_dir", "out_dir", "datasets_dir", "cache_dir"),
+            *("models_dir", "weights_dir", "tuned_dir"),
+        )
         if (folder := getattr(settings, name)) is not None
     }
     return settings.model_copy(update={name: folder.resolve() for name, folder in folders.items()})

@@ -26,8 +26,14 @@ from lib.command_line import (
     terminal,
     weights_options,
 )
-from lib.commands import compare, curves, masks, predict
 from lib.commands.ablate import ablate
+from lib.commands.compare import compare
+from lib.commands.curves import curves
+from lib.commands.embed import embed
+from lib.commands.generate import generate
+from lib.commands.masks import masks
+from lib.commands.predict import models, predict
+from lib.commands.ssl import ssl
 from lib.commands.tracking import tracker_options
 from lib.config import Settings
 
@@ -295,12 +301,8 @@ def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
     click.echo(f"{len(findings)} unsound" if findings else "everything is sound")
 
 
-zoo.add_command(ablate)
-zoo.add_command(predict.predict)
-zoo.add_command(predict.models)
-zoo.add_command(masks.masks)
-zoo.add_command(compare.compare)
-zoo.add_command(curves.curves)
+for command in (ablate, compare, curves, embed, generate, masks, models, predict, ssl):
+    zoo.add_command(command)
 
 if __name__ == "__main__":
     run_command(zoo)

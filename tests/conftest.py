@@ -51,5 +51,6 @@ def settings(tmp_path: Path) -> Settings:
             "out_dir": tmp_path / "out",
             "datasets_dir": tmp_path / "datasets",
             "cache_dir": tmp_path / "cache",
+            "tuned_dir": tmp_path / "tuned",
         }
     )

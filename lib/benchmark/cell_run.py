@@ -26,10 +26,12 @@ from lib.zoo.base import Backbone
 from lib.zoo.devices import choose_device, environment, free_memory, is_out_of_memory, set_threads
 from lib.zoo.heads import HEADS, Head, TrainingJob, TrainingResult
 from lib.zoo.latency import NOT_QUIET, image_latency, pair_latency
+from lib.zoo.tuned import TRANSDUCTIVE
 
 RANDOM_WEIGHTS_NOTE = (
     "RANDOM WEIGHTS: the backbone was never trained; its numbers say nothing about the pretrained one"
 )
+TRANSDUCTIVE_NOTE = "transductive: the backbone was tuned, without labels, on test images too"
 NOT_ALONE = "latency not measured: other cells ran on the machine meanwhile"
 LONGEST_REASON = 500
 
@@ -89,6 +91,8 @@ def _record(cell: Cell, where: Environment, head_parameters: int, **values: Any)
     notes = values.pop("notes", ())
     if cell.backbone.weights_origin == "random":
         notes = (RANDOM_WEIGHTS_NOTE, *notes)
+    if cell.backbone.pretraining_method.endswith(TRANSDUCTIVE):
+        notes = (TRANSDUCTIVE_NOTE, *notes)
     return RunRecord(
         key=cell.key,
         data_set=cell.data_set,

@@ -136,10 +136,12 @@ def plan_cells(
     *,
     skip_failed: bool = False,
     cached: Callable[[Cell], bool] = lambda cell: False,
+    refused: Callable[[Cell], str | None] = lambda cell: None,
 ) -> Plan:
     """Looks each cell up with `find` (its record, or None) and estimates what is left; pure but for what `find` reads. Failed
-    cells are run again unless `skip_failed`. `cached(cell)`: whether the cell's features are already there."""
-    planned = tuple(_planned(cell, find, estimates, skip_failed) for cell in cells)
+    cells are run again unless `skip_failed`. `cached(cell)`: whether the cell's features are already there; `refused(cell)`: why it must not run, which
+    the facts of data set and backbone alone do not tell."""
+    planned = tuple(_planned(cell, find, estimates, skip_failed, refused) for cell in cells)
     features = {
         one.cell.group: 0.0 if cached(one.cell) else estimates.features_s(one.cell)
         for one in planned
@@ -148,8 +150,15 @@ def plan_cells(
     return Plan(planned, features, bool(estimates.rates.training))
 
 
-def _planned(cell: Cell, find: FindRecord, estimates: Estimates, skip_failed: bool) -> PlannedCell:
-    if reason := incompatibility(cell.data_set, cell.backbone, cell.head, cell.recipe.finetune):
+def _planned(
+    cell: Cell,
+    find: FindRecord,
+    estimates: Estimates,
+    skip_failed: bool,
+    refused: Callable[[Cell], str | None],
+) -> PlannedCell:
+    reason = incompatibility(cell.data_set, cell.backbone, cell.head, cell.recipe.finetune) or refused(cell)
+    if reason:
         return PlannedCell(cell, "incompatible", reason)
     record = find(cell)
     if record and record.status == "finished":

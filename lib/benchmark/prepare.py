@@ -17,6 +17,7 @@ from lib.records.costs import Rates
 from lib.zoo.backbones import open_backbone
 from lib.zoo.devices import choose_device, choose_precision, device_name, set_threads
 from lib.zoo.recipes import recipe_for
+from lib.zoo.ssl.leaks import leak
 
 DEAR_FOLDS = 2
 
@@ -63,6 +64,7 @@ def prepared(
         Estimates(rates),
         skip_failed=skip_failed,
         cached=_cached_features(selection, settings),
+        refused=_leaking(selection, settings),
     )
     return PreparedSweep(selection, shard_of(plan, part) if part else plan, settings.keep_models)
 
@@ -93,6 +95,16 @@ def folds_of(request: Request, info: DataSetInfo) -> tuple[int, ...]:
     """The folds to run: as many as were asked for; else all, and of dear cells (fine-tuning, masks) the first two."""
     dear = request.finetune or info.task == "segmentation"
     return tuple(range(min(request.folds or (DEAR_FOLDS if dear else info.n_folds), info.n_folds)))
+
+
+def _leaking(selection: Selection, settings: Settings) -> Callable[[Cell], str | None]:
+    """Why a tuned backbone must not be tested on a cell's folds."""
+
+    def leaking(cell: Cell) -> str | None:
+        data_set = selection.by_fingerprint[cell.group[:2]]
+        return leak(cell.backbone.name, data_set, cell.data_set.split, cell.recipe.folds, settings)
+
+    return leaking
 
 
 def _cached_features(selection: Selection, settings: Settings) -> Callable[[Cell], bool]:

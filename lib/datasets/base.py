@@ -33,6 +33,7 @@ class Card(BaseModel):
     source: str = ""
     group: str | None = None
     procedural: bool = False
+    generated: bool = False
     parent: str | None = None
     derivation: str | None = None
 
@@ -127,4 +128,5 @@ class DataSet:
             n_test=int(test.sum()),
             class_counts=self.class_counts(),
             procedural=self.card.procedural,
+            generated=self.card.generated,
         )

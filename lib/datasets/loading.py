@@ -136,7 +136,9 @@ def divide(
         how = (pictures.files, _strata(contents), groups, settings)
         folds = declared.folds.values if declared.folds else None
         unused = None if own is None else own == "unused"
-        return assign_parts(*how, own), cross_validation(*how, folds, unused)
+        parts = assign_parts(*how, own)
+        # Generated images come from the own split's train part: in folds they would be tested, or test what they come from.
+        return parts, () if card.generated else cross_validation(*how, folds, unused)
     except DataSetError as error:
         raise DataSetError(f"{root}: {error}") from error
 

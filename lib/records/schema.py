@@ -42,7 +42,7 @@ Metric = Literal["accuracy", "balanced_accuracy", "macro_f1", "auroc", "dice", "
 Part = Literal["validation", "test"]
 Option = float | int | str
 
-WeightsOrigin = Literal["weights_dir", "cache", "hub", "random", "none"]
+WeightsOrigin = Literal["weights_dir", "cache", "hub", "tuned", "random", "none"]
 
 PRIMARY_METRIC: dict[Task, Metric] = {"classification": "accuracy", "segmentation": "dice"}
 METRICS: dict[Task, tuple[Metric, ...]] = {
@@ -72,6 +72,7 @@ class DataSetInfo(Frozen):
         description="images a class (segmentation: images that hold the class)"
     )
     procedural: bool = False
+    generated: bool = Field(False, description="whether the train part holds generated images")
     parent: str | None = Field(
         None, description="the original set this one derives from; None for an original"
     )

@@ -43,22 +43,27 @@ class HeadEntry:
 
 
 def backbone_entries(settings: Settings) -> list[BackboneEntry]:
-    """Every backbone of the curated list; nothing is downloaded."""
+    """Every backbone of the curated list, and those tuned here; nothing is downloaded."""
     from lib.zoo.backbones import backbone_names
+    from lib.zoo.tuned import tuned_names
 
-    return [_backbone_entry(name, settings) for name in backbone_names()]
+    return [_backbone_entry(name, settings) for name in (*backbone_names(), *tuned_names(settings))]
 
 
 def _backbone_entry(name: str, settings: Settings) -> BackboneEntry:
     from lib.zoo.backbones import describe_backbone
     from lib.zoo.catalogue import entry_of
+    from lib.zoo.tuned import base_name
 
     try:
         info = describe_backbone(name, settings)
     except WeightsError as error:
-        bare, entry = describe_backbone(name, settings.override(weights="random")), entry_of(name)
+        bare, entry = (
+            describe_backbone(base_name(name), settings.override(weights="random")),
+            entry_of(base_name(name)),
+        )
         pretraining = {key: getattr(entry, key) for key in ("pretraining_data", "pretraining_method")}
-        return BackboneEntry(bare.model_copy(update=pretraining), "missing", str(error))
+        return BackboneEntry(bare.model_copy(update={"name": name, **pretraining}), "missing", str(error))
     return BackboneEntry(info, info.weights_origin)
 
 

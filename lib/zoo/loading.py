@@ -43,7 +43,8 @@ def create_network(name: str, weights: Weights, **model_kwargs: Any) -> torch.nn
             network = untrained_network(name, weights.card, **model_kwargs)
             network.load_state_dict({CUT_PREFIX + key: value for key, value in state.items()})
             return network
-        return _pretrained(name, state, {**weights.card.model_kwargs, **model_kwargs})
+        kwargs = {**weights.card.model_kwargs, **model_kwargs}
+        return _pretrained(weights.card.timm_name(name), state, kwargs)
     except (RuntimeError, KeyError) as error:
         raise WeightsError(f"{weights.path} does not fit '{name}': {_first_misfits(error)}") from error
 
@@ -55,7 +56,7 @@ def untrained_network(name: str, card: WeightsCard, **model_kwargs: Any) -> torc
     kwargs = {**card.model_kwargs, **model_kwargs}
     if card.architecture:
         return CutNetwork(card.architecture, card.feature_map or 0, kwargs).eval()
-    return timm.create_model(name, pretrained=False, num_classes=0, **kwargs).eval()
+    return timm.create_model(card.timm_name(name), pretrained=False, num_classes=0, **kwargs).eval()
 
 
 class CutNetwork(torch.nn.Module):

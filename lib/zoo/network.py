@@ -19,7 +19,7 @@ from lib.config import Settings
 from lib.errors import WeightsError
 from lib.records import BackboneInfo
 from lib.zoo.base import Backbone, Extraction, Image, ImageSource, InputSpec, OnProgress
-from lib.zoo.catalogue import entry_of, pretrained_config
+from lib.zoo.catalogue import CatalogueEntry, entry_of, pretrained_config
 from lib.zoo.devices import (
     choose_device,
     choose_precision,
@@ -32,6 +32,7 @@ from lib.zoo.devices import (
 from lib.zoo.inference_form import inference_form
 from lib.zoo.loading import create_network, untrained_network
 from lib.zoo.preprocessing import normalised_tensor, read_ahead, resized
+from lib.zoo.tuned import base_name
 from lib.zoo.weights import Weights, WeightsCard, first_line
 
 BATCH_SIZE = {"cpu": 32, "mps": 64, "cuda": 256}
@@ -148,7 +149,7 @@ def network_info(name: str, weights: Weights) -> BackboneInfo:
     spec = input_spec(name, weights.card)
     found = architecture(name, weights)
     entry = entry_of(weights.card.timm_name(name))
-    is_random = weights.origin == "random"
+    data, method = _pretraining(weights, entry)
     return BackboneInfo(
         name=name,
         family=entry.family,
@@ -156,12 +157,21 @@ def network_info(name: str, weights: Weights) -> BackboneInfo:
         embedding_width=found.embedding_width,
         input_size_px=spec.height_px,
         flops=found.flops,
-        pretraining_data="none" if is_random else weights.card.pretraining or entry.pretraining_data,
-        pretraining_method="random weights" if is_random else entry.pretraining_method,
+        pretraining_data=data,
+        pretraining_method=method,
         weights_origin=weights.origin,
         weights_hash=weights.hash,
         input_hash=spec.digest(),
     )
+
+
+def _pretraining(weights: Weights, entry: CatalogueEntry) -> tuple[str, str]:
+    """Data and method behind the weights."""
+    if weights.origin == "random":
+        return "none", "random weights"
+    if weights.card.tuned:
+        return weights.card.tuned.data, weights.card.tuned.method
+    return weights.card.pretraining or entry.pretraining_data, entry.pretraining_method
 
 
 def architecture(name: str, weights: Weights) -> Architecture:
@@ -195,6 +205,7 @@ def _architecture(name: str, size: int, card_json: str) -> Architecture:
 def has_feature_maps(name: str, size: int) -> bool:
     """Whether timm shows the feature maps inside this network, which decoders need. A network that timm does not know is a cut
     one, which has them all."""
+    name = base_name(name)
     if not timm.is_model(name):
         return True
     with torch.device("meta"):

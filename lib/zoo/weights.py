@@ -22,6 +22,7 @@ from lib.frozen import Frozen
 from lib.records.schema import WeightsOrigin
 from lib.yaml_files import read_yaml
 from lib.zoo.catalogue import pretrained_config, require_known
+from lib.zoo.tuned import Tuned, is_tuned, tuned_files
 
 RANDOM_SEED = 0
 HASH_LENGTH = 16
@@ -71,6 +72,7 @@ class WeightsCard(Frozen):
     pretraining: str | None = None
     source: str | None = None
     licence: str | None = None
+    tuned: Tuned | None = None
 
     @model_validator(mode="after")
     def _cut_somewhere(self) -> WeightsCard:
@@ -82,11 +84,11 @@ class WeightsCard(Frozen):
 
     def timm_name(self, name: str) -> str:
         """What timm calls the network that is called `name` here."""
-        return self.architecture or name
+        return self.architecture or (self.tuned.tuning.backbone if self.tuned else name)
 
     def digest(self) -> str:
         """Hash of the fields that change what the network computes."""
-        silent = {"pretraining", "source", "licence", "classifier"}
+        silent = {"pretraining", "source", "licence", "classifier", "tuned"}
         whole = {"architecture", "feature_map"} if self.architecture is None else set()
         deciding = self.model_dump(mode="json", exclude=silent | whole)
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:6]
@@ -107,16 +109,33 @@ class Weights:
 
 
 def find_weights(name: str, settings: Settings, download: bool = True) -> Weights:
-    """The weights of a network, searched in weights_dir, the Hugging Face cache and the hub, in this order.
+    """The weights of a network, searched in weights_dir, the Hugging Face cache and the hub, in this order; of a tuned one in
+    tuned_dir.
 
     With `download=False` a hub file is only asked for its hash. Raises WeightsError that names the three ways out
     where nothing is found, and where a file or card is broken.
     """
+    if is_tuned(name):
+        return _tuned(name, settings)
     card = _card_of(name, settings.weights_dir)
     _require_network(name, card)
     if settings.weights == "random":
         return random_weights(name, card)
     return _from_folder(name, settings.weights_dir, card) or _from_cache(name) or _from_hub(name, download)
+
+
+def _tuned(name: str, settings: Settings) -> Weights:
+    path, card_path = tuned_files(name, settings)
+    if not path.is_file() or not card_path.is_file():
+        raise WeightsError(
+            f"{settings.tuned_dir} holds no {name}: `zoo.py ssl` makes it; `zoo.py list` shows what is there"
+        )
+    card = read_card(card_path)
+    if card.tuned is None:
+        raise WeightsError(f"{card_path}: tuned: expected what `zoo.py ssl` writes; tune the backbone again")
+    _require_network(name, card)
+    _require_whole(path)
+    return Weights("tuned", f"{file_hash(path)}-{card.digest()}", path, card)
 
 
 def _require_network(name: str, card: WeightsCard) -> None:
