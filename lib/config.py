@@ -149,6 +149,7 @@ class Settings(Frozen):
     weights_dir: Path | None = None
     tuned_dir: Path = Path("data/tuned")
     weights: Literal["pretrained", "random"] = "pretrained"
+    upscale: Literal["bilinear", "bicubic", "lanczos", "learned"] | None = None
     device: str = "auto"
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     threads: int = Field(0, ge=0)

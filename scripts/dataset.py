@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from lib.command_line import FILE, echo_json, json_option, run_command, seed_option, settings_options
+from lib.commands.augmentations import augmentations
 from lib.config import Settings
 from lib.files import refuse_output
 
@@ -171,6 +172,8 @@ def _print(renderable: object) -> None:
     console = Console()
     (console if console.is_terminal else Console(width=PIPED_WIDTH)).print(renderable)
 
+
+dataset.add_command(augmentations)
 
 if __name__ == "__main__":
     run_command(dataset)

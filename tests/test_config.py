@@ -12,7 +12,15 @@ def test_the_committed_file_says_the_defaults() -> None:
     settings = load_settings(environment={})
     assert settings.als.epoch == 5
     assert settings.runs_dir == PROJECT_ROOT / "data" / "runs"
-    folders = {"runs_dir", "out_dir", "datasets_dir", "cache_dir", "related_data_sets"}
+    folders = {
+        "runs_dir",
+        "out_dir",
+        "datasets_dir",
+        "cache_dir",
+        "models_dir",
+        "tuned_dir",
+        "related_data_sets",
+    }
     assert settings.model_dump(exclude=folders) == Settings().model_dump(exclude=folders)
 
 

@@ -111,6 +111,9 @@ def _transform(
         given.setdefault("num_classes", n_classes)
     if "size" in known and known["size"].default is inspect.Parameter.empty:
         given.setdefault("size", (height_px, width_px))
+    if name == "RandomResizedCrop":
+        # torchvision's shapes are those of square images: a strip would be cut to a square and stretched.
+        given.setdefault("ratio", tuple(shape * width_px / height_px for shape in (3 / 4, 4 / 3)))
     try:
         made = _uint8(name, kind(**given))
         return made if share is None else v2.RandomApply([made], p=float(share))

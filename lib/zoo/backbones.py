@@ -43,7 +43,7 @@ def _describe_network(name: str, settings: Settings) -> BackboneInfo:
     from lib.zoo.network import network_info
     from lib.zoo.weights import find_weights
 
-    return network_info(name, find_weights(name, settings, download=False))
+    return network_info(name, find_weights(name, settings, download=False), settings.upscale)
 
 
 NETWORK = BackboneSource(_open_network, _describe_network)

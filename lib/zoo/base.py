@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Image = npt.NDArray[np.uint8]
 ImageSource = Image | Callable[[], Image]
+Enlarge = Callable[[Image, int, int], Image]
 OnProgress = Callable[[int], None]
 
 
@@ -29,7 +30,8 @@ class InputSpec:
     """What an image must look like for a backbone.
 
     The whole image is resized to height x width, aspect ratio given up: a centre crop would throw most of a long strip
-    away. `crop_pct` is what the network was trained for, kept for the record and not applied.
+    away. `crop_pct` is what the network was trained for, kept for the record and not applied. `enlarge`: image, height, width →
+    the image of that size, for images smaller than the input where the interpolation is a network's.
     """
 
     height_px: int
@@ -38,6 +40,7 @@ class InputSpec:
     std: tuple[float, float, float]
     interpolation: str
     crop_pct: float
+    enlarge: Enlarge | None = field(default=None, compare=False, repr=False)
 
     def digest(self) -> str:
         """Hash of everything that changes the resized and normalised image."""

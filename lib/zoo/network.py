@@ -59,8 +59,8 @@ class NetworkBackbone(Backbone):
         self.device = choose_device(settings.device)
         self.precision = choose_precision(settings.precision, self.device)
         set_threads(settings.threads)
-        self.input = input_spec(name, weights.card)
-        self.info = network_info(name, weights)
+        self.input = input_spec(name, weights.card, settings.upscale)
+        self.info = network_info(name, weights, settings.upscale)
         self.device_name = device_name(self.device)
         self.shape = architecture(name, weights).shape
         self.cache_key = f"{name} {weights.hash} {self.input.digest()} {self.precision} inference form"
@@ -127,8 +127,8 @@ def _batches(images: Iterator[Image], size: int) -> Iterator[list[Image]]:
         yield batch
 
 
-def input_spec(name: str, card: WeightsCard) -> InputSpec:
-    """The input of a network: the card's word first, then the catalogue's, then timm's."""
+def input_spec(name: str, card: WeightsCard, upscale: str | None = None) -> InputSpec:
+    """The input of a network: the card's word first, then the catalogue's, then timm's; `upscale` in place of its interpolation."""
     timm_name = card.timm_name(name)
     config = pretrained_config(timm_name)
     size = (
@@ -139,14 +139,14 @@ def input_spec(name: str, card: WeightsCard) -> InputSpec:
         width_px=size,
         mean=card.mean or tuple(config.get("mean", (0.485, 0.456, 0.406))),
         std=card.std or tuple(config.get("std", (0.229, 0.224, 0.225))),
-        interpolation=card.interpolation or config.get("interpolation", "bicubic"),
+        interpolation=upscale or card.interpolation or config.get("interpolation", "bicubic"),
         crop_pct=card.crop_pct or config.get("crop_pct", 0.875),
     )
 
 
-def network_info(name: str, weights: Weights) -> BackboneInfo:
+def network_info(name: str, weights: Weights, upscale: str | None = None) -> BackboneInfo:
     """The facts of a network that a record keeps; nothing is loaded for them."""
-    spec = input_spec(name, weights.card)
+    spec = input_spec(name, weights.card, upscale)
     found = architecture(name, weights)
     entry = entry_of(weights.card.timm_name(name))
     data, method = _pretraining(weights, entry)

@@ -52,6 +52,8 @@ def resized(image: Image, spec: InputSpec) -> Image:
     """uint8 image (height, width, 3) → (height_px, width_px, 3) by the network's own interpolation, antialiased."""
     if image.shape[:2] == (spec.height_px, spec.width_px):
         return image
+    if spec.enlarge and (image.shape[0] < spec.height_px or image.shape[1] < spec.width_px):
+        return spec.enlarge(image, spec.height_px, spec.width_px)
     method = KNOWN_INTERPOLATIONS.get(spec.interpolation, PillowImage.Resampling.BICUBIC)
     return np.asarray(PillowImage.fromarray(image).resize((spec.width_px, spec.height_px), method))
 

@@ -51,7 +51,7 @@ def recipe_for(
         precision=precision if part.needs_features or part.needs_network else "fp32",
         image_height_px=height_px,
         image_width_px=width_px,
-        options=part.options(settings),
+        options={**part.options(settings), **({"upscale": settings.upscale} if settings.upscale else {})},
         grid=part.grid(settings),
     )
     if task == "segmentation" and part.uses_gradient:

@@ -30,13 +30,21 @@ def test_size_and_type_stay(name):
 @pytest.mark.parametrize("name", ["flips", "light"])
 def test_the_mask_moves_with_its_image(name):
     torch.manual_seed(0)
-    masks = torch.zeros(8, 1, 24, 40, dtype=torch.bool)
-    masks[:, :, 4:9, 3:17] = True
+    masks = torch.zeros(8, 1, 96, 160, dtype=torch.bool)
+    masks[:, :, 16:36, 12:68] = True
     images = masks.expand(-1, 3, -1, -1).to(torch.uint8) * 200
-    seen, moved = made(name)(images, masks)
+    seen, moved = made(name, height=96, width=160)(images, masks)
     assert moved is not None and moved.dtype == torch.bool
     assert not torch.equal(moved, masks)
     assert ((seen[:, :1] > 90) != moved).float().mean() < 0.01
+
+
+def test_a_crop_has_the_shape_of_its_image():
+    torch.manual_seed(0)
+    columns = torch.arange(0, 250, 1.25).expand(3, 28, 200).to(torch.uint8)
+    for _ in range(10):
+        seen = made("light", height=28, width=200)(columns[None])[0][0, 0].float()
+        assert (seen.amax() - seen.amin()) > 0.6 * 250
 
 
 def test_the_same_seed_gives_the_same_images():
