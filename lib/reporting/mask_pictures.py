@@ -17,7 +17,7 @@ from lib.reporting.tables import shown, table_of
 Masks = npt.NDArray[np.bool_]
 Picture = npt.NDArray[np.uint8]
 
-COLOURS = ((255, 77, 77), (255, 176, 0), (33, 150, 255), (120, 200, 40), (232, 107, 255), (0, 200, 180))
+COLOURS = ((255, 196, 0), (232, 107, 255), (0, 200, 220), (150, 220, 60), (255, 128, 60), (120, 130, 255))
 HIT, FALSE_ALARM, MISSED = (46, 160, 67), (215, 48, 39), (49, 104, 220)
 STRENGTH = 0.55
 SHOWN_OF_EACH = 2
@@ -146,6 +146,8 @@ def _draw_legend(figure: Any, classes: Sequence[str]) -> None:
 
 
 def _draw_sizes(axes: Any, answered: Sequence[AnsweredImage]) -> None:
+    from matplotlib.ticker import FuncFormatter
+
     with_defect = [one for one in answered if one.defect_share > 0]
     groups = dice_by_size(answered)
     axes.scatter(
@@ -164,6 +166,8 @@ def _draw_sizes(axes: Any, answered: Sequence[AnsweredImage]) -> None:
     )
     if with_defect:
         axes.set_xscale("log")
+        for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlabel("share of the image that is defect, %", fontsize=8)
     axes.set_ylabel("Dice", fontsize=8)
