@@ -5,14 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lib.benchmark.request_options import request_options
 from lib.command_line import (
-    FOLDER,
     choice_option,
     data_sets_option,
     echo_json,
@@ -29,6 +27,7 @@ from lib.command_line import (
 from lib.commands.ablate import ablate
 from lib.commands.compare import compare
 from lib.commands.curves import curves
+from lib.commands.doctor import doctor
 from lib.commands.embed import embed
 from lib.commands.generate import generate
 from lib.commands.masks import masks
@@ -283,25 +282,7 @@ def show(settings: Settings, data_set: str | None, as_json: bool, **asked: Any) 
         _show_board(records, data_set, **asked)
 
 
-@zoo.command()
-@click.option("--move-to", type=FOLDER, help="Move them into this folder; nothing is deleted.")
-@json_option
-@settings_options
-def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
-    """Lists records, caches and models that are broken, foreign or stale, and what each would need."""
-    from lib.reporting.doctor import examine, move_aside
-
-    findings = examine(settings)
-    if move_to:
-        move_aside(findings, settings, move_to)
-    if as_json:
-        return echo_json([asdict(one) for one in findings])
-    for one in findings:
-        click.echo(f"{one.state}: {one.path}: {one.problem}; {one.needs}")
-    click.echo(f"{len(findings)} unsound" if findings else "everything is sound")
-
-
-for command in (ablate, compare, curves, embed, generate, masks, models, predict, ssl):
+for command in (ablate, compare, curves, doctor, embed, generate, masks, models, predict, ssl):
     zoo.add_command(command)
 
 if __name__ == "__main__":
