@@ -58,8 +58,9 @@ install-cpu: poetry.lock
 demo: $(INSTALLED)
 	$(RUN) scripts/demo.py --folder $(DEMO)
 
+# In as many processes as there are cores, eight at most; a file's tests stay together.
 test: $(INSTALLED)
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 check: $(INSTALLED)
 	$(RUN) -m ruff check .

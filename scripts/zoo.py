@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lib.benchmark.request_options import request_options
 from lib.command_line import (
+    FOLDER,
     choice_option,
     data_sets_option,
     echo_json,
@@ -24,25 +26,15 @@ from lib.command_line import (
     terminal,
     weights_options,
 )
-from lib.commands.ablate import ablate
-from lib.commands.compare import compare
-from lib.commands.curves import curves
-from lib.commands.doctor import doctor
-from lib.commands.embed import embed
-from lib.commands.generate import generate
-from lib.commands.masks import masks
-from lib.commands.predict import models, predict, tell_kept
-from lib.commands.ssl import ssl
+from lib.commands import ablate, compare, curves, embed, generate, masks, predict, ssl
 from lib.commands.tracking import tracker_options
 from lib.config import Settings
 
 if TYPE_CHECKING:
     from lib.benchmark.budget import Within
-    from lib.benchmark.plan import Cell
     from lib.benchmark.prepare import PreparedSweep
     from lib.benchmark.selection import Request
     from lib.benchmark.sweep import Sweep
-    from lib.performance_prediction.boosting.cells import Pair
     from lib.records import RunRecord
     from lib.records.schema import Metric
 
@@ -165,15 +157,9 @@ def run(
     elif as_json:
         echo_json(outcome.records)
     click.echo(f"records: {settings.runs_dir}", err=as_json)
-    tell_kept(settings, outcome.records, as_json)
+    predict.tell_kept(settings, outcome.records, as_json)
     if outcome.count("failed"):
         raise click.exceptions.Exit(EXIT_SOME_FAILED)
-
-
-def _pair(cell: Cell) -> Pair:
-    from lib.performance_prediction.boosting.cells import Pair
-
-    return Pair(cell.backbone.name, cell.column)
 
 
 class _Policy:
@@ -181,10 +167,12 @@ class _Policy:
 
     def __init__(self, sweep: PreparedSweep, settings: Settings, metric: Metric | None) -> None:
         from lib.benchmark.sweep import facts_of
+        from lib.performance_prediction.boosting.cells import Pair
         from lib.recommendation.budget_policy import BudgetPolicy
         from lib.records import RecordStore
 
         self.sweep, self.store = sweep, RecordStore(settings.runs_dir)
+        self.pair = lambda cell: Pair(cell.backbone.name, cell.column)
         known, facts = self.store.read_all(("finished",))[0], self.store.read_facts()[0]
         facts |= {name: facts_of(one, facts) for (name, _), one in sweep.selection.by_fingerprint.items()}
         self.policy = BudgetPolicy(known, facts, settings.related_data_sets, metric)
@@ -193,7 +181,7 @@ class _Policy:
         """Positions of the cells, the one to run first in front."""
         from lib.recommendation.budget_policy import Option
 
-        options = [Option(p.cell.data_set, _pair(p.cell), p.cell.seed, p.cost_s) for p in cells]
+        options = [Option(p.cell.data_set, self.pair(p.cell), p.cell.seed, p.cost_s) for p in cells]
         return self.policy.order(options, finished)
 
     def show(self, budget_s: float, as_json: bool) -> None:
@@ -213,7 +201,7 @@ class _Policy:
         finished = self.store.read_all(("finished",))[0]
         outlooks = []
         for info in (one.info for one in self.sweep.selection.data_sets):
-            left = [_pair(p.cell) for p in outcome.left if p.cell.data_set.name == info.name]
+            left = [self.pair(p.cell) for p in outcome.left if p.cell.data_set.name == info.name]
             outlooks.append(self.policy.outlook(info, left, finished))
         told = (outlooks, ordering.spent_s(), ordering.stopped)
         if as_json:
@@ -282,7 +270,27 @@ def show(settings: Settings, data_set: str | None, as_json: bool, **asked: Any) 
         _show_board(records, data_set, **asked)
 
 
-for command in (ablate, compare, curves, doctor, embed, generate, masks, models, predict, ssl):
+@zoo.command()
+@click.option("--move-to", type=FOLDER, help="Move them into this folder; nothing is deleted.")
+@json_option
+@settings_options
+def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
+    """Lists records, caches and models that are broken, foreign or stale, and what each would need."""
+    from lib.reporting.doctor import examine, move_aside
+
+    findings = examine(settings)
+    if move_to:
+        move_aside(findings, settings, move_to)
+    if as_json:
+        return echo_json([asdict(one) for one in findings])
+    for one in findings:
+        click.echo(f"{one.state}: {one.path}: {one.problem}; {one.needs}")
+    click.echo(f"{len(findings)} unsound" if findings else "everything is sound")
+
+
+for command in (ablate.ablate, compare.compare, curves.curves, embed.embed, generate.generate, masks.masks):
+    zoo.add_command(command)
+for command in (predict.models, predict.predict, ssl.ssl):
     zoo.add_command(command)
 
 if __name__ == "__main__":

@@ -35,8 +35,8 @@ JUDGED_A_CLASS = 20
 @click.command()
 @weights_options
 @data_set_option
-@choice_option("--model", "A variational autoencoder, or diffusion (extra `diffusion`).", "vae", "diffusion")
-@click.option("--epochs", default=200, show_default=True, type=click.IntRange(min=1, max=100_000))
+@choice_option("--model", "Diffusion (extra `diffusion`), or a variational autoencoder.", "diffusion", "vae")
+@click.option("--epochs", default=100, show_default=True, type=click.IntRange(min=1, max=100_000))
 @click.option(
     "--share",
     default=50,

@@ -62,8 +62,16 @@ def ssl(
     from lib.zoo.ssl.tuning import Plan, Watch, tune
 
     loaded = load_data_set(data_set, settings, unlabelled=True)
-    how = {"epochs": epochs, "train": train, "split": split, "seed": seed, "transductive": transductive}
-    plan = Plan.of(loaded, backbone, settings, **how)
+    plan = Plan.of(
+        loaded,
+        backbone,
+        settings,
+        epochs=epochs,
+        train=train,
+        split=split,
+        seed=seed,
+        transductive=transductive,
+    )
     picture = png or plan.files[0].with_suffix(".png")
     refuse_output(picture, ".png", [loaded.root])
     with counting("images of the epoch") as count:

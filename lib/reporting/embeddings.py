@@ -62,12 +62,11 @@ def _scatter(axes: Axes, picture: EmbeddingPicture) -> None:
         colours = colormaps["tab10" if len(picture.classes) <= 10 else "tab20"]
         for k in np.unique(picture.labels):
             mine = picture.labels == k
-            look = {
-                "color": colours(int(k) % colours.N),
-                "marker": _MARKERS[int(k) // colours.N % len(_MARKERS)],
-            }
+            colour, marker = [colours(int(k) % colours.N)], _MARKERS[int(k) // colours.N % len(_MARKERS)]
             label = _named(picture.classes[k]) if k < MOST_IN_LEGEND else None
-            axes.scatter(x[mine], y[mine], s=size, alpha=0.65, linewidths=0, label=label, **look)
+            axes.scatter(
+                x[mine], y[mine], s=size, alpha=0.65, linewidths=0, label=label, c=colour, marker=marker
+            )
     axes.set_title("\n".join([picture.backbone, _judgement(picture)]), fontsize=10)
     _label(axes, picture)
 

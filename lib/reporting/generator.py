@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -75,7 +76,7 @@ def conclusion(study: Study) -> str:
     """One sentence: whether any share differs from none by more than two standard errors of the difference."""
     none, *others = study.rows
     best = max(others, key=lambda row: row.accuracy)
-    gain, noise = best.accuracy - none.accuracy, 2 * 2**0.5 * none.standard_error
+    gain, noise = best.accuracy - none.accuracy, 2 * math.hypot(none.standard_error, best.standard_error)
     what = f"the best share of generated images ({best.percent}%) changes the accuracy by {100 * gain:+.1f} points"
     return f"{what}, {'more' if abs(gain) > noise else 'no more'} than the {100 * noise:.1f} that other test images would"
 

@@ -170,7 +170,7 @@ def _train(network: torch.nn.Module, images: list[Image]) -> None:
         raise CvAutomlError(f"upscale: no training image of {PATCH_PX} pixels or more a side to learn from")
     generator = np.random.default_rng(0)
     with seeded(0, torch.device("cpu")):
-        for layer in network:  # type: ignore[union-attr]
+        for layer in network.children():
             if isinstance(layer, torch.nn.Conv2d) and layer.out_channels != FACTOR**2:
                 layer.reset_parameters()
         optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE)

@@ -168,7 +168,7 @@ def test_the_command_writes_set_pictures_and_study(lesson, tmp_path, monkeypatch
         "GENERATOR__SIZE_PX": 16,
     }.items():
         monkeypatch.setenv(f"CVAUTOML_{name}", str(value))
-    words = ("generate", "--dataset", "tiny", "--epochs", 2, "--study", "--json")
+    words = ("generate", "--dataset", "tiny", "--model", "vae", "--epochs", 2, "--study", "--json")
     code, out, err = run_script(monkeypatch, capsys, "zoo", *words)
     assert code == 0, err
     told = json.loads(out)

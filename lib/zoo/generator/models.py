@@ -105,7 +105,7 @@ class ConditionalDiffusion(Generator):
                 "diffusers is not installed: `poetry install --extras diffusion`, or pass --model vae"
             ) from error
         self.shape = (channels, size_px, size_px)
-        self.network = UNet2DModel(
+        self.network: Any = UNet2DModel(
             sample_size=size_px,
             in_channels=channels,
             out_channels=channels,

@@ -79,8 +79,8 @@ class Trained:
             for some in in_order(labels, DRAWN_AT_ONCE):
                 images = self.average.sample(torch.from_numpy(some).to(device))
                 drawn.append(((images + 1) * 127.5).round().to(torch.uint8).cpu())
-        images = torch.cat(drawn).movedim(1, -1).numpy()
-        return np.ascontiguousarray(np.broadcast_to(images, (*images.shape[:3], 3)))
+        values = torch.cat(drawn).movedim(1, -1).numpy()
+        return np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:3], 3)))
 
 
 def reduced(data_set: DataSet, rows: Indices, size_px: int) -> Pictures:
@@ -129,7 +129,8 @@ def train_generator(
 def _epoch(
     trained: Trained, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, batch_size: int
 ) -> float:
-    losses = []
+    losses: list[float] = []
+    before = len(trained.curve) * -(-len(images) // batch_size)
     for rows in in_order(torch.randperm(len(images)).numpy(), batch_size):
         chosen = images[rows]
         mirrored = torch.rand(len(chosen), device=chosen.device) < 0.5
@@ -139,9 +140,10 @@ def _epoch(
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(trained.model.parameters(), 1.0)
         optimizer.step()
+        step = before + len(losses)
         with torch.no_grad():
             for mine, averaged in zip(trained.model.parameters(), trained.average.parameters(), strict=True):
-                averaged.lerp_(mine, 1 - min(AVERAGED, (1 + len(trained.curve)) / (10 + len(trained.curve))))
+                averaged.lerp_(mine, 1 - min(AVERAGED, (1 + step) / (10 + step)))
         losses.append(float(loss.detach()))
     return float(np.mean(losses))
 

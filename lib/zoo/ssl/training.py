@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -205,7 +206,7 @@ class Tuner:
         return True
 
 
-def _checkpoint(path: Path) -> tuple[dict[str, object], dict[str, Tensor]]:
+def _checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Facts and tensors of a checkpoint; both empty where there is none that can be read."""
     try:
         with safe_open(path, framework="pt") as file:
