@@ -27,7 +27,7 @@ from lib.zoo.devices import choose_device, environment, free_memory, is_out_of_m
 from lib.zoo.heads import HEADS, Head, TrainingJob, TrainingResult
 from lib.zoo.latency import NOT_QUIET, image_latency, pair_latency
 from lib.zoo.tuned import TRANSDUCTIVE
-from lib.zoo.upscaling import LEARNED, upscaler
+from lib.zoo.upscaling import LEARNED, Upscaler, upscaler
 
 RANDOM_WEIGHTS_NOTE = (
     "RANDOM WEIGHTS: the backbone was never trained; its numbers say nothing about the pretrained one"
@@ -139,6 +139,7 @@ def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener)
     timed = bench.measures_latency and not bench.beside_others and results[0].predict is not None
     latency = _latency(cell, bench, results[0].predict) if timed else None
     notes = (
+        *_enlarged_by(bench),
         *(embeddings.notes if embeddings else ()),
         *halvings,
         *(n for result in results for n in result.notes),
@@ -154,6 +155,16 @@ def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener)
         "latency": latency,
         "notes": tuple(dict.fromkeys(notes)),
     }
+
+
+def _enlarged_by(bench: Bench) -> tuple[str, ...]:
+    learned = bench.opened.input.enlarge if bench.opened else None
+    if not isinstance(learned, Upscaler) or learned.psnr is None:
+        return ()
+    return (
+        "images smaller than the input were enlarged by a network trained, without labels, on the first fold's train part: "
+        f"{learned.psnr:.2f} dB on its validation part, bicubic {learned.psnr_bicubic:.2f} dB",
+    )
 
 
 def _not_kept(cell: Cell, bench: Bench, job: TrainingJob, first: TrainingResult) -> tuple[str, ...]:

@@ -45,11 +45,13 @@ def predict(
 
     Interrupt it at any time: the same command goes on where it stopped. Exits with 1 when images could not be read.
     """
-    from lib.inference.models import load_model
-    from lib.inference.predicting import Wanted, predict_folder
+    from lib.inference.wanted import Wanted
 
     wanted = Wanted(out, submission, form)
     wanted.refuse(folder)
+    from lib.inference.models import load_model
+    from lib.inference.predicting import predict_folder
+
     model = load_model(run, settings)
     if model.card.backbone.weights_origin == "random":
         click.secho(

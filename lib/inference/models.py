@@ -26,6 +26,7 @@ from lib.zoo.inference_form import inference_form
 from lib.zoo.loading import read_state
 from lib.zoo.network import NetworkBackbone
 from lib.zoo.preprocessing import normalised_tensor
+from lib.zoo.upscaling import LEARNED
 from lib.zoo.weights import Weights, WeightsCard, file_hash
 
 CARD_FILE, STATE_FILE = "model.json", "model.safetensors"
@@ -98,7 +99,7 @@ def can_be_kept(head: str, backbone: BackboneInfo) -> bool:
 
 def lacks_model(settings: Settings, key: str, head: str, backbone: BackboneInfo) -> bool:
     """Whether the run's model is to be kept and is not there."""
-    if not settings.keep_models or not can_be_kept(head, backbone):
+    if not settings.keep_models or settings.upscale == LEARNED or not can_be_kept(head, backbone):
         return False
     return not (settings.models_dir / key / CARD_FILE).is_file()
 
@@ -111,6 +112,10 @@ def keep_model(
     backbone = job.backbone
     if result.network is None or not isinstance(backbone, NetworkBackbone):
         return None
+    if backbone.input.enlarge:
+        raise CvAutomlError(
+            f"images enlarged by a network of their own (upscale: {LEARNED}) need it later too"
+        )
     # Copies of their own: safetensors takes no views and nothing that two names share.
     state = {name: value.cpu().clone().contiguous() for name, value in result.network().state_dict().items()}
     with staged_folder(models_dir / key) as folder:
@@ -152,9 +157,9 @@ def load_model(run: str, settings: Settings) -> KeptModel:
     card = read_model_card(folder)
     set_threads(settings.threads)
     device = choose_device(settings.device)
-    network = _rebuilt(card, folder, settings).eval().requires_grad_(False)
+    network = _rebuilt(card, folder, settings).eval().cpu()
     example = torch.zeros(1, 3, card.input.height_px, card.input.width_px)
-    return KeptModel(card, inference_form(network.cpu(), example).to(device), device)
+    return KeptModel(card, inference_form(network, example).requires_grad_(False).to(device), device)
 
 
 def _rebuilt(card: ModelCard, folder: Path, settings: Settings) -> nn.Module:

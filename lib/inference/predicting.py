@@ -15,41 +15,19 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from lib.datasets.rle import encode
-from lib.errors import CvAutomlError
 from lib.files import refuse_output, replacing, short_hash, writing
 from lib.inference.folder import ImageFolder, Picture, pictures
 from lib.inference.journal import Journal
 from lib.inference.masks import BATCH, Defect, PostProcessing, defects, index_map, window_map
 from lib.inference.models import KeptModel
-from lib.inference.submission import ClassSubmission, Form, MaskSubmission, Sample
+from lib.inference.submission import ClassSubmission, MaskSubmission, Sample
+from lib.inference.wanted import PREDICTIONS_FILE, Wanted
 
-PREDICTIONS_FILE, DEFECTS_FILE = "predictions.csv", "defects.csv"
+DEFECTS_FILE = "defects.csv"
 MASKS, OVERLAYS, BY_CLASS = "masks", "overlays", "masks_by_class"
 OVERLAY_QUALITY = 90
 
 OnProgress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be written: a folder of predictions, a competition's file, or both. `form`: of a submission of masks."""
-
-    out: Path | None = None
-    submission: Path | None = None
-    form: Form | None = None
-
-    def refuse(self, folder: Path) -> None:
-        """Raises CvAutomlError, before any work, where it cannot be written or lies among what is read."""
-        if not self.out and not self.submission:
-            raise CvAutomlError(
-                "nothing to write: name a folder with --out, a CSV file with --submission, or both"
-            )
-        for place in filter(None, (self.out, self.submission)):
-            if place.resolve().is_relative_to(folder.resolve()):
-                raise CvAutomlError(f"{place} lies in {folder}, which is only read: write somewhere else")
-        for file in (self.out and self.out / PREDICTIONS_FILE, self.submission):
-            if file:
-                refuse_output(file, ".csv", [folder])
 
 
 @dataclass

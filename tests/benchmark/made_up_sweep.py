@@ -17,14 +17,14 @@ from lib.zoo.heads import HEADS, Head, TrainingJob, TrainingResult
 CLASSES = ("bright", "dark", "striped")
 
 
-def write_tiny_set(root: Path, images: int = 12, seed: int = 0) -> Path:
+def write_tiny_set(root: Path, images: int = 12, seed: int = 0, side: int = 32) -> Path:
     """Folders layout: three classes that even a histogram tells apart."""
     generator = np.random.default_rng(seed)
     for place, name in enumerate(CLASSES):
         folder = root / "images" / name
         folder.mkdir(parents=True)
         for number in range(images):
-            pixels = generator.integers(0, 60, (32, 32)) + 90 * place
+            pixels = generator.integers(0, 60, (side, side)) + 90 * place
             if name == "striped":
                 pixels[:, ::4] = 255
             Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{name}_{number:02}.png")

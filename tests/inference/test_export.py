@@ -16,7 +16,8 @@ from PIL import Image
 from lib.inference import onnx_file
 from lib.inference.models import KeptModel
 from lib.inference.onnx_file import METADATA, OnnxModel
-from lib.inference.predicting import Wanted, predict_folder
+from lib.inference.predicting import predict_folder
+from lib.inference.wanted import Wanted
 from lib.zoo.backbones import open_backbone
 from lib.zoo.heads import HEADS
 from tests.running import SCRIPTS, run_script

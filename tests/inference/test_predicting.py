@@ -17,8 +17,9 @@ from lib.errors import CvAutomlError
 from lib.inference.folder import ImageFolder
 from lib.inference.masks import PostProcessing, defects, index_map
 from lib.inference.models import KeptModel
-from lib.inference.predicting import Wanted, predict_folder
+from lib.inference.predicting import predict_folder
 from lib.inference.submission import ClassSubmission, MaskSubmission, Sample
+from lib.inference.wanted import Wanted
 from tests.running import run_script
 
 
