@@ -1,6 +1,6 @@
 """What keeping the maps of a frozen backbone saves: an epoch of a decoder on kept maps against one that computes them anew.
 
-    python benchmarks/decoders.py --dataset DIR --backbone mobilenetv2_100
+    python benchmarks/decoders.py --dataset DIR --backbone mobilenetv2_100,legacy_xception_c4
 
 One core; the variants take turns, so that a load that comes and goes meets all alike, and the median counts. `memory`: maps kept in
 main memory; `disk`: read from the cache folder each time; `none`: computed from the images each time, which are kept in memory
@@ -9,6 +9,7 @@ for all alike. Writes benchmarks/results/decoders_<date>.json.
 
 from __future__ import annotations
 
+import itertools
 import json
 import platform
 import statistics
@@ -22,7 +23,7 @@ from pathlib import Path
 import click
 import torch
 
-from lib.command_line import run_command, settings_options
+from lib.command_line import backbones_option, run_command, settings_options
 from lib.config import PROJECT_ROOT, Settings
 from lib.datasets import load_data_set
 from lib.features.cache import FeatureCache
@@ -43,26 +44,28 @@ KINDS = ("memory", "disk", "none")
 @click.option(
     "--dataset", required=True, type=click.Path(path_type=Path, exists=True), help="A data set of masks."
 )
-@click.option("--backbone", default="mobilenetv2_100", show_default=True, help="Whose maps are used.")
+@backbones_option(True, "Whose maps are used; lists.")
 @click.option("--images", default=16, show_default=True, help="Training images of an epoch.")
 @click.option("--rounds", default=3, show_default=True, help="Each variant runs so many times, in turns.")
 @click.option(
     "--results", type=click.Path(path_type=Path), default=RESULTS, show_default="benchmarks/results"
 )
 @settings_options
-def main(dataset: Path, backbone: str, images: int, rounds: int, results: Path, settings: Settings) -> None:
+def main(
+    dataset: Path, backbones: tuple[str, ...], images: int, rounds: int, results: Path, settings: Settings
+) -> None:
     torch.set_num_threads(1)
-    data_set, network = load_data_set(dataset, settings), open_backbone(backbone, settings)
+    data_set = load_data_set(dataset, settings)
     data_set = replace(data_set, parts=data_set.divisions("folds")[0].copy(), folds=())
     data_set.parts[data_set.indices("train")[images:]] = "unused"
-    found = {}
-    for decoder in DECODERS:
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for backbone, decoder in itertools.product(backbones, DECODERS):
         recipe = recipe_for(decoder, "segmentation", settings, precision="fp32", sizes=data_set.sizes)
+        network = open_backbone(backbone, settings)
         job = TrainingJob(data_set, network, recipe, 0, torch.device("cpu"))
-        found[decoder] = _measured(job, decoder, rounds)
-        seconds = found[decoder]
+        seconds = found.setdefault(backbone, {})[decoder] = _measured(job, decoder, rounds)
         ratios = ", ".join(f"{kind} {seconds['none'] / seconds[kind]:.1f} times" for kind in KINDS[:2])
-        click.echo(f"{decoder:14} {seconds['none']:7.2f} CPU seconds an epoch without; faster by {ratios}")
+        click.echo(f"{backbone:26} {decoder:14} {seconds['none']:7.2f} CPU s an epoch; faster by {ratios}")
     now = datetime.now(UTC)
     report = {
         "date": now.isoformat(timespec="seconds"),
@@ -72,12 +75,14 @@ def main(dataset: Path, backbone: str, images: int, rounds: int, results: Path, 
         "data_set": data_set.name,
         "images": images,
         "size_px": [recipe.image_height_px, recipe.image_width_px],
-        "backbone": backbone,
         "rounds": rounds,
         "cpu_seconds_an_epoch": found,
         "times_faster_than_none": {
-            name: {kind: round(seconds["none"] / seconds[kind], 2) for kind in KINDS[:2]}
-            for name, seconds in found.items()
+            backbone: {
+                name: {kind: round(seconds["none"] / seconds[kind], 2) for kind in KINDS[:2]}
+                for name, seconds in decoders.items()
+            }
+            for backbone, decoders in found.items()
         },
     }
     path = results / f"decoders_{now:%Y-%m-%d}.json"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,10 +50,8 @@ class FeatureCache:
         """Keeps the features and makes room for them; returns why they could not be kept, None where they were."""
         return self.write_all({key: values}, facts)
 
-    def write_all(
-        self, values: Mapping[tuple[str, ...], npt.NDArray[np.floating]], facts: dict[str, str]
-    ) -> str | None:
-        """`write` of many at once, which makes room for them once."""
+    def write_all(self, values: Mapping[Any, npt.NDArray[np.floating]], facts: dict[str, str]) -> str | None:
+        """`write` of many at once, by their keys (tuples of text), which makes room for them once."""
         try:
             for key, one in values.items():
                 content = save({NAME: np.ascontiguousarray(one)}, metadata=facts)

@@ -17,7 +17,7 @@ from lib.reporting.tables import shown, table_of
 Masks = npt.NDArray[np.bool_]
 Picture = npt.NDArray[np.uint8]
 
-COLOURS = ((255, 77, 77), (255, 176, 0), (33, 150, 255), (120, 200, 40), (232, 107, 255), (0, 200, 180))
+COLOURS = ((255, 196, 0), (232, 107, 255), (0, 200, 220), (150, 220, 60), (255, 128, 60), (120, 130, 255))
 HIT, FALSE_ALARM, MISSED = (46, 160, 67), (215, 48, 39), (49, 104, 220)
 STRENGTH = 0.55
 SHOWN_OF_EACH = 2
@@ -77,11 +77,11 @@ def coloured(image: Picture, masks: Masks) -> Picture:
 def errors(image: Picture, truth: Masks, answer: Masks) -> Picture:
     """The grey image with hits in green, false alarms in red, misses in blue, whatever the class."""
     grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
-    hit, false, missed = (m.any(axis=0) for m in (truth & answer, ~truth & answer, truth & ~answer))
+    hit, false, missed = (np.any(m, axis=0) for m in (truth & answer, ~truth & answer, truth & ~answer))
     return _tinted(grey, [(hit, HIT), (missed & ~hit, MISSED), (false & ~hit, FALSE_ALARM)])
 
 
-def _tinted(image: Picture, layers: Sequence[tuple[Masks, tuple[int, int, int]]]) -> Picture:
+def _tinted(image: Picture, layers: Sequence[tuple[Any, tuple[int, int, int]]]) -> Picture:
     tinted = image.astype(np.float32)
     for mask, colour in layers:
         tinted[mask] = (1 - STRENGTH) * tinted[mask] + STRENGTH * np.array(colour)
@@ -136,13 +136,18 @@ def _draw_legend(figure: Any, classes: Sequence[str]) -> None:
 
     kinds = [(name, COLOURS[k % len(COLOURS)]) for k, name in enumerate(classes)]
     results = [("hit", HIT), ("missed", MISSED), ("false alarm", FALSE_ALARM)]
-    patches = [Patch(color=np.divide(colour, 255), label=name) for name, colour in [*kinds, *results]]
+    patches = [
+        Patch(color=f"#{red:02x}{green:02x}{blue:02x}", label=name)
+        for name, (red, green, blue) in [*kinds, *results]
+    ]
     figure.legend(
         handles=patches, loc="outside lower left", ncols=min(len(patches), 9), fontsize=8, frameon=False
     )
 
 
 def _draw_sizes(axes: Any, answered: Sequence[AnsweredImage]) -> None:
+    from matplotlib.ticker import FuncFormatter
+
     with_defect = [one for one in answered if one.defect_share > 0]
     groups = dice_by_size(answered)
     axes.scatter(
@@ -161,6 +166,8 @@ def _draw_sizes(axes: Any, answered: Sequence[AnsweredImage]) -> None:
     )
     if with_defect:
         axes.set_xscale("log")
+        for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlabel("share of the image that is defect, %", fontsize=8)
     axes.set_ylabel("Dice", fontsize=8)

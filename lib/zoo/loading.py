@@ -71,8 +71,8 @@ class CutNetwork(torch.nn.Module):
         self.features = timm.create_model(
             architecture, features_only=True, out_indices=indices, feature_cls="fx", **model_kwargs
         )
-        reductions, widths = self.features.feature_info.reduction(), self.features.feature_info.channels()
-        pairs = zip(reductions, widths, strict=True)
+        info: Any = self.features.feature_info
+        pairs = zip(info.reduction(), info.channels(), strict=True)
         self.feature_info = [{"reduction": reduction, "num_chs": width} for reduction, width in pairs]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -45,7 +45,7 @@ def recipe_for(
     recipe = Recipe(
         epochs=epochs or chosen.epochs,
         batch_size=chosen.batch_size,
-        learning_rate=chosen.learning_rate,
+        learning_rate=chosen.learning_rate * part.rate_factor,
         weight_decay=chosen.weight_decay,
         finetune=finetune,
         precision=precision if part.needs_features or part.needs_network else "fp32",

@@ -18,7 +18,7 @@ SPEC = InputSpec(32, 32, (0.5,) * 3, (0.5,) * 3, "bicubic", 1.0)
 @pytest.mark.parametrize("size", [(256, 1600), (64, 64), (50, 33), (10, 10), (65, 64)])
 def test_tiles_cover_every_pixel_and_stay_inside(size):
     covered = np.zeros(np.maximum(size, 64), int)
-    for y, x in tile_corners(*covered.shape, 64, 64):
+    for y, x in tile_corners(covered.shape, (64, 64)):
         assert 0 <= y <= covered.shape[0] - 64 and 0 <= x <= covered.shape[1] - 64
         covered[y : y + 64, x : x + 64] += 1
     assert covered.min() >= 1

@@ -32,6 +32,7 @@ class Head(ABC):
     can_finetune: bool = False
     uses_gradient: bool = True
     needs_features: bool = True
+    rate_factor: float = 1.0  # of the settings' learning rate
 
     def parameters(self, embedding_width: int, n_classes: int) -> int:
         """Trainable parameters of the head alone; 0 for heads without any: the leaves of trees are not counted."""

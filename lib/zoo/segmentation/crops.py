@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -29,9 +30,11 @@ def padded(pixels: npt.NDArray[np.generic], height_px: int, width_px: int) -> np
     return np.pad(pixels, pads, mode="edge") if any(missing) else pixels
 
 
-def tile_corners(height: int, width: int, height_px: int, width_px: int) -> list[Corner]:
-    """Upper left corners of the fewest windows that cover an image, spread evenly, a quarter or more of each shared."""
-    return [(y, x) for y in _starts(height, height_px) for x in _starts(width, width_px)]
+def tile_corners(sides: tuple[int, ...], window: tuple[int, ...]) -> list[Corner]:
+    """Upper left corners of the fewest windows (height, width) that cover an image, spread evenly, a quarter or more of each
+    shared."""
+    down, right = (_starts(*pair) for pair in zip(sides, window, strict=True))
+    return list(itertools.product(down, right))
 
 
 def _starts(side: int, window: int) -> list[int]:
@@ -74,7 +77,7 @@ class Windows:
     def _corner(self, masks: Mask) -> Corner:
         sides, window = masks.shape[1:], (self.spec.height_px, self.spec.width_px)
         if self.kind == "tiles":
-            corners = tile_corners(*sides, *window)
+            corners = tile_corners(sides, window)
             return corners[self.random.integers(len(corners))]
         lowest, highest = (0, 0), tuple(side - size for side, size in zip(sides, window, strict=True))
         defect = np.argwhere(masks.any(axis=0))
@@ -95,7 +98,7 @@ def stitched(
     """
     total = torch.zeros((n_classes, *image.shape[:2]))
     times = torch.zeros(image.shape[:2])
-    corners = tile_corners(*image.shape[:2], *window)
+    corners = tile_corners(image.shape[:2], window)
     for some in (corners[i : i + batch] for i in range(0, len(corners), batch)):
         tiles = np.stack([image[y : y + window[0], x : x + window[1]] for y, x in some])
         for (y, x), probabilities in zip(some, answer(tiles).cpu(), strict=True):

@@ -96,10 +96,10 @@ class LinearMask(nn.Module):
 
     def forward(self, maps: Maps) -> torch.Tensor:
         """Each map is probed at its own size and added up at the finest: the same as upsampling and concatenating first."""
-        fine = tuple(maps[0].shape[-2:])
+        height, width = maps[0].shape[-2:]
         probed = [probe(norm(one)) for norm, probe, one in zip(self.norms, self.probes, maps, strict=True)]
-        total = torch.stack([to_size(one, fine) for one in probed]).sum(dim=0)
-        return to_size(total, (self.strides[0] * fine[0], self.strides[0] * fine[1]))
+        total = torch.stack([to_size(one, (height, width)) for one in probed]).sum(dim=0)
+        return to_size(total, (self.strides[0] * height, self.strides[0] * width))
 
 
 DECODERS: dict[str, type[Decoder] | type[LinearMask]] = {

@@ -37,8 +37,9 @@ class PixelCounts:
         right = (predicted == target).all(dim=1)
         ground = pixels(torch.stack([clean & empty, ~clean & empty, clean & ~empty, right], dim=1))
         n_pixels = target.shape[2] * target.shape[3]
-        counts = (both, answered - both, asked - both, n_pixels - answered - asked + both, ground)
-        return cls(*(count.cpu() for count in counts))
+        counts = (both, answered - both, asked - both, n_pixels - answered - asked + both)
+        tp, fp, fn, tn = (count.cpu() for count in counts)
+        return cls(tp, fp, fn, tn, ground.cpu())
 
     @classmethod
     def joined(cls, parts: list[PixelCounts], n_classes: int) -> PixelCounts:
@@ -53,7 +54,8 @@ class PixelCounts:
 
     def of_class(self, index: int) -> PixelCounts:
         """The counts of one class: tensors (n_images, 1); the background stays what it is."""
-        return PixelCounts(*(c[:, [index]] for c in (self.tp, self.fp, self.fn, self.tn)), self.ground)
+        tp, fp, fn, tn = (c[:, [index]] for c in (self.tp, self.fp, self.fn, self.tn))
+        return PixelCounts(tp, fp, fn, tn, self.ground)
 
     @property
     def has_mask(self) -> torch.Tensor:
@@ -130,8 +132,9 @@ def mask_standard_errors(counts: PixelCounts) -> dict[str, float]:
 
 def mask_intervals(counts: PixelCounts, seed: int = 0) -> dict[str, tuple[float, float]]:
     """95 % percentile intervals of the same metrics, over 1000 bootstraps of the images (Efron 1979, doi:10.1214/aos/1176344552)."""
-    n, intervals = len(counts), {}
-    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), BOOTSTRAPS) if n else None
+    if not (n := len(counts)):
+        return {}
+    draws, intervals = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), BOOTSTRAPS), {}
     for name, (above, below) in _ratios(counts).items():
         drawn = draws @ below
         # A draw may miss every image of a rare class: the mean is over those it has.
