@@ -32,7 +32,7 @@ from lib.commands.curves import curves
 from lib.commands.embed import embed
 from lib.commands.generate import generate
 from lib.commands.masks import masks
-from lib.commands.predict import models, predict
+from lib.commands.predict import models, predict, tell_kept
 from lib.commands.ssl import ssl
 from lib.commands.sweeping import Policy, show_plan, warn
 from lib.commands.tracking import tracker_options
@@ -147,7 +147,7 @@ def run(
     elif as_json:
         echo_json(outcome.records)
     click.echo(f"records: {settings.runs_dir}", err=as_json)
-    predict.tell_kept(settings, outcome.records, as_json)
+    tell_kept(settings, outcome.records, as_json)
     if outcome.count("failed"):
         raise click.exceptions.Exit(EXIT_SOME_FAILED)
 
