@@ -9,24 +9,28 @@ import numpy as np
 from lib.benchmark.cell_run import Bench, job_of, train_folds
 from lib.benchmark.listening import Listener
 from lib.benchmark.plan import Cell
-from lib.benchmark.prepare import cells_of
+from lib.benchmark.prepare import DEAR_FOLDS, cells_of
 from lib.benchmark.selection import Request, select
 from lib.config import Settings
 from lib.errors import CvAutomlError
 from lib.zoo.comparison import REFERENCE, Answered, Comparison
 from lib.zoo.devices import choose_device, choose_precision, set_threads
-from lib.zoo.heads import TrainingResult
+from lib.zoo.heads import HEADS, TrainingResult
 from lib.zoo.latency import backbone_latency, head_latency, together
 from lib.zoo.metrics import labels_of
 from lib.zoo.pairing import incompatibility
 
 
 def compared(request: Request, settings: Settings, listener: Listener) -> Comparison:
-    """Every head of the request on every backbone; `linear`, what all are measured against, always among them.
+    """Every head of the request on every backbone, and fine-tuned beside frozen where the request says so; `linear`, what all are
+    measured against, always among them.
 
     What cannot be compared is left out with a sentence. Raises CvAutomlError for wrong names, for masks and where nothing is left.
     """
-    selection = select(replace(request, heads=tuple(dict.fromkeys((REFERENCE, *request.heads)))), settings)
+    heads = tuple(dict.fromkeys((REFERENCE, *request.heads)))
+    folds = request.folds or (DEAR_FOLDS if request.finetune else None)
+    frozen = replace(request, heads=heads, finetune=False, folds=folds)
+    selection = select(frozen, settings)
     if len(selection.data_sets) != 1:
         raise CvAutomlError("heads are compared on one data set: name one with --dataset")
     data_set = selection.data_sets[0].data_set
@@ -36,7 +40,11 @@ def compared(request: Request, settings: Settings, listener: Listener) -> Compar
     left_out, rows = [*selection.left_out], None
     bench: Bench | None = None
     precision = choose_precision(settings.precision, choose_device(settings.device))
-    for cell in cells_of(selection, settings, precision):
+    cells = list(cells_of(selection, settings, precision))
+    if request.finetune:
+        tuned = replace(selection, request=replace(frozen, finetune=True))
+        cells += [c for c in cells_of(tuned, settings, precision) if HEADS[c.head].can_finetune]
+    for cell in cells:
         if bench is None or bench.backbone_name != cell.backbone.name:
             bench = Bench(data_set, cell.backbone.name, settings)
         try:

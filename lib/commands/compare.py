@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 @heads_option(help="Heads by name; lists [all that suit]. `linear` is always there.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs [config: classification.epochs].")
 @click.option("--folds", type=click.IntRange(min=1), help="So many folds [all].")
+@click.option(
+    "--finetune", is_flag=True, help="Fine-tuned heads beside the frozen ones, on 2 folds if not told."
+)
 @choice_option("--split", "Cross-validation, or the set's own split.", "folds", "own")
 @seed_option()
 @click.option("--png", type=FILE, help="Draw all confusion matrices into this file.")

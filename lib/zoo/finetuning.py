@@ -121,7 +121,8 @@ def finetuned(job: TrainingJob, fit: Fit) -> TrainingResult:
 
         def answers() -> Answers:
             probabilities = pair.probabilities(judge.rows)
-            return Answers(judge.metrics(probabilities), lambda: judge.final(probabilities))
+            tested = probabilities[judge.is_test]
+            return Answers(judge.metrics(probabilities), lambda: judge.final(probabilities), test=tested)
 
         def batches() -> Iterable[Indices]:
             rows, sampling = pair.train_rows, str(job.recipe.options["sampling"])

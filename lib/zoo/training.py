@@ -88,6 +88,7 @@ class Answers:
     metrics: dict[str, dict[str, float]]
     final: Callable[[], FinalMetrics]
     notes: tuple[str, ...] = ()
+    test: npt.NDArray[np.floating] | None = None  # probabilities (n_test, n_classes)
 
 
 def trained_together(
@@ -134,6 +135,7 @@ def trained_together(
         training_s=everything.seconds - evaluation.seconds,
         evaluation_s=evaluation.seconds,
         batch_size=job.recipe.batch_size,
+        answers=kept.answers.test,
         notes=(*kept.answers.notes, *kept.notes(len(entries))),
     )
 

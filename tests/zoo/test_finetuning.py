@@ -70,6 +70,8 @@ def test_finetuning_measures_every_epoch(job, head, settings):
     assert (set(result.chosen), result.batch_size) == (set(recipe.grid), recipe.batch_size)
     assert result.parameters == HEADS[head]().parameters(8, 3)
     assert result.predict(np.zeros((5, 8), dtype=np.float32)).shape == (5, 3)
+    right = result.answers.argmax(axis=1) == job.data_set.labels[job.data_set.indices("test")]
+    assert right.mean() == result.final.metrics["accuracy"]
 
 
 def test_the_same_seed_gives_the_same_numbers(job):
@@ -160,7 +162,9 @@ def test_training_stops_early_and_keeps_the_best_epoch(job, settings, monkeypatc
     monkeypatch.setattr(
         finetuning,
         "Answers",
-        lambda metrics, final: Answers({"validation": {"accuracy": next(qualities)}, "test": {}}, final),
+        lambda metrics, final, test: Answers(
+            {"validation": {"accuracy": next(qualities)}, "test": {}}, final
+        ),
     )
     recipe = job.recipe.model_copy(
         update={"epochs": 6, "options": {**job.recipe.options, "keep": "accuracy", "patience": 2}}

@@ -262,6 +262,8 @@ def _real_before_substitute(runs: list[RunRecord], notes: list[str]) -> list[Run
     if not real:
         notes.append("every data set is procedural: the numbers say nothing about real images")
     kept = real or runs
+    # A backbone that was tuned on one set is no column of a table of sets.
+    kept = [run for run in kept if run.backbone.weights_origin != "tuned"]
     trained = [run for run in kept if run.backbone.weights_origin != "random"]
     pretrained = any(run.backbone.weights_origin != "none" for run in trained)
     if len(trained) < len(kept):
