@@ -98,7 +98,8 @@ class LinearMaskHead(MaskHead):
     """One 1 × 1 convolution on the concatenated maps: what a backbone's features alone are worth for masks."""
 
     name = decoder = "linear_mask"
-    # So few weights stand quicker steps: Dice .37 instead of .28 on 40 images of retinas after 10 epochs.
+    # So few weights stand quicker steps: on the validation parts of crackforest and potholes Dice .30 and .38 after 10 epochs,
+    # .26 and .38 at three times the usual rate, .12 and .32 at the usual one.
     rate_factor = 10.0
 
 
