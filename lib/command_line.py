@@ -152,13 +152,15 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("--recipe", help="Settings that belong together, by name [config: recipes].")
     @click.option(
-        "--set", "values", multiple=True, help="One setting, e.g. finetune.loss=focal; may be repeated."
+        "--set", "assignments", multiple=True, help="One setting, e.g. finetune.loss=focal; may be repeated."
     )
     @functools.wraps(command)
-    def with_recipe(settings: Settings, recipe: str | None, values: tuple[str, ...], **kwargs: Any) -> Any:
+    def with_recipe(
+        settings: Settings, recipe: str | None, assignments: tuple[str, ...], **kwargs: Any
+    ) -> Any:
         settings = settings.with_recipe(recipe) if recipe else settings
-        for value in values:
-            settings = settings.with_value(value)
+        for assignment in assignments:
+            settings = settings.with_value(assignment)
         return command(settings=settings, **kwargs)
 
     return with_recipe
