@@ -131,3 +131,34 @@ def test_curves_of_what_is_not_there_are_refused_in_a_sentence(data_set, runs, m
     records = [make_record(), make_record(backbone="net_b")]
     with pytest.raises(CvAutomlError, match=sentence):
         curves_of(records, data_set, runs, metric)
+
+
+def test_ablate_compares_the_values_given_and_draws_them(call, tmp_path):
+    data_set, png = write_tiny_set(tmp_path / "tiny"), tmp_path / "ablation.png"
+    cells = (
+        "--dataset",
+        data_set,
+        "--backbone",
+        "handcrafted",
+        "--head",
+        "mlp",
+        "--folds",
+        1,
+        "--seed",
+        "0,1,2",
+    )
+    over = ("--over", "classification.mlp_dropouts", "--value", "[0.0]", "--value", "[0.9]")
+    rows = json.loads(call("ablate", *cells, *over, "--epochs", 2, "--json", "--png", png))
+    assert [(row["value"], row["n_runs"]) for row in rows] == [("[0.0]", 3), ("[0.9]", 3)]
+    assert "can be told apart" in call("ablate", *cells, *over, "--epochs", 2) or rows[1]["low"] is not None
+    assert Image.open(png).width > 300
+
+
+def test_augmentations_are_drawn_one_row_an_image(tmp_path):
+    data_set, png = write_tiny_set(tmp_path / "tiny"), tmp_path / "grid.png"
+    dataset = runpy.run_path(str(ROOT / "scripts" / "dataset.py"))["dataset"]
+    given = ["augmentations", str(data_set), "--recipe", "heavy", "--png", str(png), "--images", "2"]
+    assert CliRunner().invoke(dataset, given).exit_code == 0
+    assert Image.open(png).width > 2 * Image.open(png).height
+    wrong = CliRunner().invoke(dataset, [*given[:3], "heavi", *given[4:]])
+    assert "heavy" in str(wrong.exception)
