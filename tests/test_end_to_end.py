@@ -109,5 +109,8 @@ def test_the_whole_chain_runs_on_real_severstal_images_with_a_real_network(
 
     project.run("als.py", "train", "--epoch", "10")
     answer = project.json("recommend.py", realdata / "severstal_subset" / "test_images")
-    assert all(candidate["basis"] == "predicted" for candidate in answer["candidates"])
+    bases = {(c["backbone"], c["head"]): c["basis"] for c in answer["candidates"]}
+    # Nobody runs the network for hand-made statistics on a network's features, unless told to.
+    assert bases.pop(("mobilenetv2_100", "tabular"), "completed") == "completed"
+    assert set(bases.values()) == {"predicted"}
     assert all(0 <= candidate["quality"] <= 1 for candidate in answer["candidates"])

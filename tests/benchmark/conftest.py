@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmark.made_up_sweep import write_tiny_set
+from tests.conftest import make_latency_quick
 
 
 @pytest.fixture
@@ -18,6 +19,4 @@ def tiny_set(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def quick_latency(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three calls on any machine are enough to see that latency is recorded."""
-    for limit in ("MOST_OF_OTHERS", "LARGEST_SPREAD"):
-        monkeypatch.setattr(f"lib.zoo.latency.{limit}", float("inf"))
-    monkeypatch.setattr("lib.zoo.latency.ROUND_S", 0)
+    make_latency_quick(monkeypatch)

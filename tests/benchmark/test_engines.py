@@ -175,7 +175,7 @@ def test_an_interrupted_driver_stops_its_engine(local: Any, elsewhere: Settings)
 
 
 COMMAND = """
-import sys
+import sys, time
 from lib.benchmark.engines import Running, run_prepared
 from lib.config import Settings
 from lib.benchmark.prepare import prepared
@@ -190,7 +190,8 @@ import click
 def main(runs, cache, sets):
     settings = Settings(runs_dir=runs, cache_dir=cache, threads=2, device="cpu")
     request = Request(sets, ("handcrafted",), ("naive", "linear"), epochs=2, seeds=(0, 1, 2, 3, 4), folds=1)
-    lines = PlainLines(lambda line: print(line, flush=True))
+    # Slow enough to be stopped in the middle.
+    lines = PlainLines(lambda line: (print(line, flush=True), time.sleep(0.3)))
     run_prepared(prepared(request, settings), settings, lines, running=Running(jobs=2))
 if __name__ == "__main__":
     run_command(main)

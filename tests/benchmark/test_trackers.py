@@ -14,13 +14,12 @@ from lib.commands.tracking import NAMES
 from lib.errors import CvAutomlError
 from lib.records import EpochEntry
 from tests.benchmark.made_up_sweep import add_head, ready, swept, write_tiny_set
+from tests.conftest import make_latency_quick
 
 
 @pytest.fixture(autouse=True)
 def quick_latency(monkeypatch):
-    for limit in ("MOST_OF_OTHERS", "LARGEST_SPREAD"):
-        monkeypatch.setattr(f"lib.zoo.latency.{limit}", float("inf"))
-    monkeypatch.setattr("lib.zoo.latency.ROUND_S", 0)
+    make_latency_quick(monkeypatch)
 
 
 class Told(Listener):

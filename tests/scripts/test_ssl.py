@@ -8,6 +8,7 @@ import pytest
 
 from lib.records import RecordStore
 from tests.benchmark.made_up_sweep import write_tiny_set
+from tests.conftest import make_latency_quick
 from tests.running import run_script
 
 NAME = "test_resnet"
@@ -22,8 +23,7 @@ def zoo(tmp_path, monkeypatch, capsys):
         monkeypatch.setenv(f"CVAUTOML_{name}", str(tmp_path / folder))
     for name, value in {"BATCH_SIZE": 6, "LOCAL_VIEWS": 1, "LOCAL_SIZE_PX": 48, "PROTOTYPES": 16}.items():
         monkeypatch.setenv(f"CVAUTOML_SSL__{name}", str(value))
-    monkeypatch.setattr("lib.zoo.latency.MOST_OF_OTHERS", float("inf"))
-    monkeypatch.setattr("lib.zoo.latency.ROUND_S", 0)
+    make_latency_quick(monkeypatch)
     write_tiny_set(tmp_path / "datasets" / "tiny", images=5)
 
     def run(*words: object, code: int = 0) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from lib.errors import CvAutomlError
 from tests.benchmark.made_up_sweep import add_head, write_tiny_set
+from tests.conftest import make_latency_quick
 
 ROOT = Path(__file__).resolve().parents[2]
 ZOO = runpy.run_path(str(ROOT / "scripts" / "zoo.py"))["zoo"]
@@ -23,9 +24,7 @@ def call(tmp_path, monkeypatch):
     """Runs a command with folders of the test's own; returns what it printed on standard output."""
     monkeypatch.setenv("CVAUTOML_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("CVAUTOML_DATASETS_DIR", str(tmp_path / "datasets"))
-    for limit in ("MOST_OF_OTHERS", "LARGEST_SPREAD"):
-        monkeypatch.setattr(f"lib.zoo.latency.{limit}", float("inf"))
-    monkeypatch.setattr("lib.zoo.latency.ROUND_S", 0)
+    make_latency_quick(monkeypatch)
     write_tiny_set(tmp_path / "datasets" / "tiny")
 
     def run(*arguments, code=0):

@@ -17,6 +17,7 @@ from lib.reporting.compare import STUDY, is_severstal_patches, sentences
 from lib.reporting.curves import curves_of
 from lib.zoo.comparison import Answered, Comparison
 from tests.benchmark.made_up_sweep import write_tiny_set
+from tests.conftest import make_latency_quick
 from tests.datasets import made_up
 from tests.records.factory import make_record
 from tests.zoo.made_up import made_up_backbone_info
@@ -29,9 +30,7 @@ ZOO = runpy.run_path(str(ROOT / "scripts" / "zoo.py"))["zoo"]
 def call(tmp_path, monkeypatch):
     """Runs a command with folders of the test's own; returns what it printed on standard output."""
     monkeypatch.setenv("CVAUTOML_CACHE_DIR", str(tmp_path / "cache"))
-    for limit in ("MOST_OF_OTHERS", "LARGEST_SPREAD"):
-        monkeypatch.setattr(f"lib.zoo.latency.{limit}", float("inf"))
-    monkeypatch.setattr("lib.zoo.latency.ROUND_S", 0)
+    make_latency_quick(monkeypatch)
 
     def run(*arguments):
         result = CliRunner().invoke(ZOO, [*map(str, arguments), "--runs", str(tmp_path / "runs")])
