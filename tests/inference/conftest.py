@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,12 +62,21 @@ def keeping(folder: Path, **segmentation: int | str) -> Settings:
     )
 
 
+@contextmanager
+def without_latency() -> Iterator[None]:
+    """No latency is measured: it takes seconds, and nothing here depends on it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lib.benchmark.cell_run._latency", lambda *_: None)
+        yield
+
+
 def run_kept(
     settings: Settings, data_set: Path, head: str, network: str = NETWORK, **request: object
 ) -> Kept:
     """Runs one pair for two epochs on one fold and keeps it."""
     sweep = ready(data_set, settings, backbones=(network,), heads=(head,), folds=1, **request)
-    records = swept(sweep, settings).records
+    with without_latency():
+        records = swept(sweep, settings).records
     record = records[0] if records else sweep.plan.cells[0].record
     assert record
     assert record.status == "finished", record.reason
@@ -94,22 +104,21 @@ def kept_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("kept")
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def untimed() -> Iterator[None]:
-    """No latency is measured: it takes seconds, and nothing here depends on it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lib.benchmark.cell_run._latency", lambda *_: None)
+    """Of this folder's tests alone."""
+    with without_latency():
         yield
 
 
 @pytest.fixture(scope="session")
-def class_run(kept_folder: Path, untimed: None) -> Kept:
+def class_run(kept_folder: Path) -> Kept:
     """`linear` on three classes that even a histogram tells apart."""
     return run_kept(keeping(kept_folder), write_tiny_set(kept_folder / "tiny"), "linear")
 
 
 @pytest.fixture(scope="session")
-def mask_run(kept_folder: Path, untimed: None) -> Kept:
+def mask_run(kept_folder: Path) -> Kept:
     """`deeplabv3plus` on bright and dark squares."""
     settings = keeping(kept_folder, image_height_px=32, image_width_px=64)
     return run_kept(settings, write_squares(kept_folder / "squares"), "deeplabv3plus")
