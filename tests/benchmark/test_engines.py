@@ -175,7 +175,8 @@ def test_an_interrupted_driver_stops_its_engine(local: Any, elsewhere: Settings)
 
 
 COMMAND = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell starts in the background
 from lib.benchmark.engines import Running, run_prepared
 from lib.config import Settings
 from lib.benchmark.prepare import prepared
