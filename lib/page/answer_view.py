@@ -129,7 +129,12 @@ def _median(values: Sequence[float]) -> float | None:
 def _cost_chart(lines: Sequence[RankedLine], name: str, cost: str) -> Chart:
     """All pairs whose cost is known, and the front of those that are worth it."""
     marks = [
-        Mark(known, line.value, f"{line.pair}: {line.value:.3f}, {_worded(cost, known)}, {line.basis}", line.basis)
+        Mark(
+            known,
+            line.value,
+            f"{line.pair}: {line.value:.3f}, {_worded(cost, known)}, {line.basis}",
+            line.basis,
+        )
         for line in lines
         if (known := getattr(line, cost)) is not None and known > 0
     ]

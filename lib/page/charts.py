@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 380, 260
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 40
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 10, 40
 MARGIN = 0.05
 STEPS = (1, 2, 5)
 FEW = 4  # ticks on a logarithmic axis; of fewer decades their multiples are written too
@@ -161,7 +162,7 @@ def _stroke(series: Series, marks: Sequence[Mark], x_axis: _Axis, y_axis: _Axis)
 def _steps(dots: Sequence[Dot]) -> list[tuple[float, float]]:
     """A front keeps its quality until the next dearer mark."""
     corners = [(dots[0].x, dots[0].y)] if dots else []
-    for before, dot in zip(dots, dots[1:], strict=False):
+    for before, dot in itertools.pairwise(dots):
         corners += [(dot.x, before.y), (dot.x, dot.y)]
     return corners
 
@@ -189,7 +190,9 @@ def linear_ticks(low: float, high: float, most: int = 6) -> list[float]:
 def _log_ticks(low: float, high: float) -> list[float]:
     decades = range(math.floor(low), math.ceil(high) + 1)
     for steps in ((1,), STEPS):
-        ticks = [step * 10.0**k for k in decades for step in steps if low <= math.log10(step * 10.0**k) <= high]
+        ticks = [
+            step * 10.0**k for k in decades for step in steps if low <= math.log10(step * 10.0**k) <= high
+        ]
         if len(ticks) >= FEW:
             break
     return ticks

@@ -20,12 +20,19 @@ class ConfusionView:
     mistakes: tuple[tuple[str, str, int], ...]
 
 
-def confusion_view(title: str, classes: Sequence[str], counts: Sequence[Sequence[int]]) -> ConfusionView | None:
+def confusion_view(
+    title: str, classes: Sequence[str], counts: Sequence[Sequence[int]]
+) -> ConfusionView | None:
     """`counts`: rows true, columns answered, in the order of `classes`; None where it is not of that form or empty."""
     n = len(classes)
     if not n or len(counts) != n or any(len(row) != n for row in counts) or not any(map(any, counts)):
         return None
-    wrong = [(classes[i], classes[j], int(counts[i][j])) for i in range(n) for j in range(n) if i != j and counts[i][j]]
+    wrong = [
+        (classes[i], classes[j], int(counts[i][j]))
+        for i in range(n)
+        for j in range(n)
+        if i != j and counts[i][j]
+    ]
     mistakes = sorted(wrong, key=lambda entry: -entry[2])[:MOST_MISTAKES]
     rows = tuple(_row(name, counts[i], i) for i, name in enumerate(classes)) if n <= MOST_CLASSES else ()
     return ConfusionView(title, tuple(classes), rows, tuple(mistakes))

@@ -139,7 +139,9 @@ def read_fit(path: Path) -> Fit:
     try:
         return Fit.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise CvAutomlError(f"{path}: cannot be read: {error.strerror}; `scripts/fit.py` writes it") from error
+        raise CvAutomlError(
+            f"{path}: cannot be read: {error.strerror}; `scripts/fit.py` writes it"
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -183,7 +185,11 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
         return [*sheet_rows(FactSheet.model_validate(fit.data_set)).items()]
     except ValidationError:  # the facts alone, or written by another version: what is plain in them
         facts = fit.data_set.get("facts") or fit.data_set
-        return [(str(name).replace("_", " "), words(one)) for name, one in facts.items() if name != "meta_features" and one]
+        return [
+            (str(name).replace("_", " "), words(one))
+            for name, one in facts.items()
+            if name != "meta_features" and one
+        ]
 
 
 def _tested_line(test: Tested) -> RankedLine | None:
@@ -198,7 +204,10 @@ def _journal(fit: Fit) -> Drawing | None:
     tried = [_mark(step, step.quality) for step in timed if step.quality is not None]
     best = [_mark(step, step.best_so_far) for step in timed if step.best_so_far is not None]
     title = "Quality on the validation parts, as time went by"
-    series = (Series("best so far", tuple(best), joined=True, marked=False, stepped=True), Series("tried", tuple(tried)))
+    series = (
+        Series("best so far", tuple(best), joined=True, marked=False, stepped=True),
+        Series("tried", tuple(tried)),
+    )
     return drawing(Chart(title, "seconds", fit.test.metric or "quality", series))
 
 

@@ -10,12 +10,11 @@ from lib.performance_prediction.boosting.scores import ANSWER, ScoreLine
 from lib.reporting.boosting import TITLES
 
 
-
-
 @dataclass(frozen=True)
 class RegimeView:
     """One way of being asked. `scores`: every predictor that ranks, the answer last."""
 
+    regime: str
     title: str
     chart: Drawing | None
     answer: ScoreLine
@@ -43,6 +42,7 @@ def _view(regime: str, judged: RegimeJudgement) -> RegimeView:
     )
     title = "Predicted and then measured, a mark a pair on a data set left out"
     return RegimeView(
+        regime=regime,
         title=TITLES.get(regime, regime),
         chart=drawing(Chart(title, "predicted", "measured", (Series("pairs", marks),), diagonal=True)),
         answer=judged.answer,

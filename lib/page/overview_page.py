@@ -32,6 +32,7 @@ class TaskView:
 
     task: Task
     evidence: Evidence | None
+    completion: ZooCompletion | None
     answer: AnswerView | None
     matrix: MatrixView | None
     regimes: tuple[RegimeView, ...]
@@ -112,7 +113,12 @@ def overview_of(settings: Settings, on_step: OnStep) -> Overview:
 def write_overview(overview: Overview, folder: Path) -> Path:
     """Writes `folder`/index.html; returns its path."""
     return write_page(
-        folder / PAGE, "index.html", page=overview, lines=overview.lines, places=_places(overview), made=made()
+        folder / PAGE,
+        "index.html",
+        page=overview,
+        lines=overview.lines,
+        places=_places(overview),
+        made=made(),
     )
 
 
@@ -135,13 +141,17 @@ def _tasks(records: Iterable[RunRecord]) -> list[Task]:
 
 
 def _task_view(
-    task: Task, records: Sequence[RunRecord], facts: dict[str, DataSetFacts], settings: Settings, on_step: OnStep
+    task: Task,
+    records: Sequence[RunRecord],
+    facts: dict[str, DataSetFacts],
+    settings: Settings,
+    on_step: OnStep,
 ) -> TaskView:
     """Evidence at the last epoch, as the judgements have it; what cannot be said is lacking, in words."""
     try:
         evidence = gather_evidence(records, None, (), task, settings.related_data_sets, None, facts)
     except TooLittleDataError as error:
-        return TaskView(task, None, None, None, (), (str(error),))
+        return TaskView(task, None, None, None, None, (), (str(error),))
     lacking: list[str] = []
     on_step(f"completing the quality matrix of {task} …")
     completion = _completion(evidence, settings, lacking)
@@ -153,6 +163,7 @@ def _task_view(
     return TaskView(
         task=task,
         evidence=evidence,
+        completion=completion,
         answer=answer_view(completion) if completion else None,
         matrix=matrix_view(completion) if completion else None,
         regimes=tuple(regime_views(judgement)) if judgement else (),

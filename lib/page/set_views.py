@@ -20,7 +20,11 @@ from lib.reporting.leaderboard import Leaderboard, LeaderboardRow, leaderboard, 
 NINETY = 1.645  # standard errors to either side that hold 90 % of a normal distribution
 MOST_PAIRS, MOST_CURVES = 8, 5
 PICTURES = {"masks": "Image, truth, answer and error", "sheet": "Examples and numbers"}
-PARTS = (("train_loss", "loss on the train part"), ("validation", "on the validation parts"), ("test", "on the test parts"))
+PARTS = (
+    ("train_loss", "loss on the train part"),
+    ("validation", "on the validation parts"),
+    ("test", "on the test parts"),
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ def set_views(
     for record in records:
         groups[record.data_set.name].append(record)
     return [
-        set_view(number, groups[name], facts.get(name), pictures) for number, name in enumerate(sorted(groups))
+        set_view(number, groups[name], facts.get(name), pictures)
+        for number, name in enumerate(sorted(groups))
     ]
 
 
@@ -109,7 +114,9 @@ def _curve_chart(curves: Curves, part: str, name: str) -> Chart:
     series = [
         Series(
             curve.name,
-            tuple(Mark(e, v) for e, v in zip(curve.epochs, getattr(curve, part), strict=True) if v is not None),
+            tuple(
+                Mark(e, v) for e, v in zip(curve.epochs, getattr(curve, part), strict=True) if v is not None
+            ),
             joined=True,
             marked=False,
         )
