@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib.errors import CvAutomlError
 from lib.files import save_picture, writing
-from lib.page.charts import Chart, Series
+from lib.page.charts import Chart, Series, written
 from lib.page.confusions import ConfusionView
 from lib.page.overview_page import Overview, TaskView
 from lib.page.ranges import RankedLine
@@ -109,7 +109,7 @@ def draw_chart(chart: Chart, path: Path) -> None:
     if chart.level is not None:
         axes.axhline(chart.level, color="#505a63", linestyle=":", linewidth=1, label=chart.level_name)
     if chart.log_x:
-        axes.set_xscale("log")
+        _write_decades(axes)
     axes.set(title=chart.title, xlabel=chart.x_name, ylabel=chart.y_name)
     axes.grid(True)
     axes.set_axisbelow(True)
@@ -118,19 +118,30 @@ def draw_chart(chart: Chart, path: Path) -> None:
     save_picture(figure, path, DOTS_PER_INCH)
 
 
+def _write_decades(axes: Axes) -> None:
+    """A logarithmic axis with the numbers of the page: 10, 20, 50, 1k …"""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1e3 else (1,)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
+
+
 def _draw_series(axes: Axes, series: Series, colour: str) -> None:
     xs, ys = [mark.x for mark in series.marks], [mark.y for mark in series.marks]
     if series.joined:
         style = "steps-post" if series.stepped else "default"
         axes.plot(xs, ys, color=colour, linewidth=1.6, drawstyle=style, label=series.name)
-    for kind, (form, _) in BASIS.items():
+    for kind, (form, own) in BASIS.items():
         some = [mark for mark in series.marks if mark.kind == kind]
         if some and series.marked:
             label = None if series.joined or kind != series.marks[0].kind else series.name
             options: dict[str, Any] = {
                 "s": 26,
                 "marker": form,
-                "color": colour,
+                "color": own if kind == "predicted" else colour,
                 "edgecolor": "white",
                 "linewidth": 0.5,
             }

@@ -15,11 +15,11 @@ from lib.page.charts import Chart, Drawing, Mark, Series, drawing
 from lib.page.confusions import confusion_view
 from lib.page.made import made
 from lib.page.ranges import RankedLine, candidate_line, scale_of
-from lib.page.rendering import picture_source, write_page
+from lib.page.rendering import count, picture_source, write_page
 from lib.page.set_views import SetView, set_view
 from lib.records import RecordStore
 from lib.reporting.data_set_tables import sheet_rows
-from lib.reporting.tables import shown
+from lib.reporting.tables import readable_seconds, shown
 
 SUMMARY, PAGE, RECORDS = "fit.json", "report.html", "records"
 MOST_PREDICTED, MOST_LOOKS = 10, 30
@@ -80,8 +80,11 @@ class Fit(_Loose):
 
     data_set: dict[str, Any] = {}
     problems: list[str] = []
+    warnings: list[str] = []
     predicted: list[dict[str, Any]] = []
     journal: list[Step] = []
+    stopped: str = ""
+    interrupted: bool = False
     chosen: Chosen = Chosen()
     test: Tested = Tested()
     costs: dict[str, Any] = {}
@@ -121,6 +124,11 @@ def write_fit_page(out: Path) -> Path:
         fit=fit,
         places=_places(fit, lines, view),
         facts=_facts(fit),
+        conclusions=_conclusions(fit),
+        chosen=_chosen(fit.chosen),
+        members=_members(fit.chosen),
+        costs=_costs(fit.costs),
+        versions=_sheet(fit.versions),
         lines=lines,
         scale=scale_of(lines),
         tested=_tested_line(fit.test),
@@ -181,15 +189,73 @@ def _places(fit: Fit, lines: list[RankedLine], view: SetView | None) -> list[tup
 
 
 def _facts(fit: Fit) -> list[tuple[str, str]]:
+    known = {name: value for name, value in fit.data_set.items() if name in FactSheet.model_fields}
     try:
-        return [*sheet_rows(FactSheet.model_validate(fit.data_set)).items()]
+        return [*sheet_rows(FactSheet.model_validate(known)).items()]
     except ValidationError:  # the facts alone, or written by another version: what is plain in them
         facts = fit.data_set.get("facts") or fit.data_set
-        return [
-            (str(name).replace("_", " "), words(one))
-            for name, one in facts.items()
-            if name != "meta_features" and one
-        ]
+        return _sheet({name: one for name, one in facts.items() if name != "meta_features" and one})
+
+
+def _sheet(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and values in words; what is one level deeper stands beside the rest."""
+    rows: list[tuple[str, str]] = []
+    for name, value in values.items():
+        rows += _sheet(value) if isinstance(value, Mapping) else [(str(name).replace("_", " "), words(value))]
+    return rows
+
+
+def _conclusions(fit: Fit) -> list[str]:
+    """Of the fact sheet, without those that are told as problems."""
+    analysis = fit.data_set.get("analysis") or {}
+    return [str(one) for one in analysis.get("conclusions") or () if one not in fit.problems]
+
+
+def _chosen(chosen: Chosen) -> list[tuple[str, str]]:
+    """What is known of the model besides its members, in words."""
+    validation = chosen.validation
+    if isinstance(validation, Mapping) and {"value", "low", "high"} <= validation.keys():
+        ends = " to ".join(shown(validation[end], "{:.3f}") for end in ("low", "high"))
+        validation = f"{validation.get('metric', '')} {shown(validation['value'], '{:.3f}')} ({ends})".strip()
+    rows = {
+        "on the validation parts": validation,
+        "settings": chosen.settings,
+        "cannot be told from it": chosen.equals,
+    }
+    return [(name, words(value)) for name, value in rows.items() if value]
+
+
+def _members(chosen: Chosen) -> list[tuple[str, str]]:
+    """Name and settings of each network of the model."""
+    rows = []
+    for one in chosen.members:
+        if not isinstance(one, Mapping):
+            rows.append((words(one), ""))
+            continue
+        rest = {
+            name: value for name, value in one.items() if name not in ("backbone", "head", "pair") and value
+        }
+        pair = one.get("pair") or f"{one.get('backbone', '?')} × {one.get('head', '?')}"
+        rows.append((words(pair), words(rest)))
+    return rows
+
+
+def _costs(costs: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Costs with their units, by how their names end."""
+    return [_cost(name, value) for name, value in costs.items()]
+
+
+def _cost(name: str, value: Any) -> tuple[str, str]:
+    stem, _, unit = str(name).rpartition("_")
+    if not isinstance(value, int | float):
+        return str(name).replace("_", " "), words(value)
+    if unit == "ms":
+        return stem.replace("_", " "), f"{value:.1f} ms"
+    if unit == "bytes":
+        return stem.replace("_", " "), f"{value / 1e6:.1f} MB"
+    if unit in ("s", "seconds"):
+        return stem.replace("_", " ") or "took", readable_seconds(value)
+    return str(name).replace("_", " "), count(value)
 
 
 def _tested_line(test: Tested) -> RankedLine | None:
