@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#1762bd", "#b3261e", "#226b39", "#8a5a00", "#7a3ea8", "#505a63")
 BASIS = {"measured": ("o", "#14191d"), "completed": ("D", "#1762bd"), "predicted": ("^", "#0b7468")}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "text.parse_math": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "cv-automl",

@@ -48,14 +48,7 @@ def _environment() -> Environment:
         "script_hash": f"'sha256-{digest}'",
         "drawing": drawing,
     }
-    found.filters |= {
-        "number": number,
-        "signed": lambda value, digits=3: number(value, digits, "+"),
-        "percent": lambda value: NONE if value is None else f"{100 * value:.0f} %",
-        "count": count,
-        "seconds": lambda value: NONE if value is None else readable_seconds(value),
-        "ms": lambda value: NONE if value is None else f"{value:.1f} ms",
-    }
+    found.filters |= {one.__name__: one for one in (number, signed, percent, count, seconds, ms)}
     return found
 
 
@@ -66,6 +59,26 @@ def _own(name: str) -> str:
 def number(value: float | None, digits: int = 3, sign: str = "") -> str:
     """`0.812`, a dash where there is none or it is not one."""
     return NONE if value is None or value != value else f"{value:{sign}.{digits}f}"
+
+
+def signed(value: float) -> str:
+    """`+0.012`."""
+    return number(value, sign="+")
+
+
+def percent(value: float | None) -> str:
+    """`89 %`."""
+    return NONE if value is None else f"{100 * value:.0f} %"
+
+
+def seconds(value: float | None) -> str:
+    """`3 min 20 s`."""
+    return NONE if value is None else readable_seconds(value)
+
+
+def ms(value: float | None) -> str:
+    """`11.2 ms`."""
+    return NONE if value is None else f"{value:.1f} ms"
 
 
 def count(value: float | None) -> str:
