@@ -69,8 +69,10 @@ class Dot:
 
 @dataclass(frozen=True)
 class Stroke:
-    """A series on the canvas; `line`: an SVG polyline's points, empty where it is not joined."""
+    """A series on the canvas; `place` among all series of the chart, drawn or not: its colour; `line`: an SVG polyline's points,
+    empty where it is not joined."""
 
+    place: int
     name: str
     line: str
     dots: tuple[Dot, ...]
@@ -116,8 +118,11 @@ class _Axis:
 
 def drawing(chart: Chart) -> Drawing | None:
     """The chart on its canvas; None where it has no mark that can be placed."""
-    series = [(one, tuple(m for m in one.marks if _placeable(m, chart.log_x))) for one in chart.series]
-    marks = [mark for _, some in series for mark in some]
+    series = [
+        (k, one, tuple(m for m in one.marks if _placeable(m, chart.log_x)))
+        for k, one in enumerate(chart.series)
+    ]
+    marks = [mark for _, _, some in series for mark in some]
     if not marks:
         return None
     levels = [chart.level] if chart.level is not None else []
@@ -137,7 +142,7 @@ def drawing(chart: Chart) -> Drawing | None:
         bottom=HEIGHT - BOTTOM,
         x_ticks=x_axis.ticks(),
         y_ticks=y_axis.ticks(),
-        strokes=tuple(_stroke(one, some, x_axis, y_axis) for one, some in series if some),
+        strokes=tuple(_stroke(k, one, some, x_axis, y_axis) for k, one, some in series if some),
         level=y_axis.place(chart.level) if chart.level is not None else None,
         diagonal=ends if chart.diagonal else None,
     )
@@ -152,11 +157,11 @@ def _placeable(mark: Mark, log_x: bool) -> bool:
     return math.isfinite(mark.x) and math.isfinite(mark.y) and (mark.x > 0 or not log_x)
 
 
-def _stroke(series: Series, marks: Sequence[Mark], x_axis: _Axis, y_axis: _Axis) -> Stroke:
+def _stroke(place: int, series: Series, marks: Sequence[Mark], x_axis: _Axis, y_axis: _Axis) -> Stroke:
     dots = tuple(Dot(x_axis.place(m.x), y_axis.place(m.y), m.label, m.kind) for m in marks)
     corners = _steps(dots) if series.stepped else [(dot.x, dot.y) for dot in dots]
     line = " ".join(f"{x:g},{y:g}" for x, y in corners) if series.joined and len(dots) > 1 else ""
-    return Stroke(series.name, line, dots if series.marked or not line else (), series.joined)
+    return Stroke(place, series.name, line, dots if series.marked or not line else (), series.joined)
 
 
 def _steps(dots: Sequence[Dot]) -> list[tuple[float, float]]:

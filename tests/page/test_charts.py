@@ -68,3 +68,9 @@ def test_every_end_of_an_interval_lies_on_its_scale() -> None:
     scale = scale_of(lines, chance=0.01)
     assert scale.low < 0.2 and scale.high > 0.95 and scale.chance is None
     assert scale.place(0.2) < scale.place(0.5) < scale.place(0.95)
+
+
+def test_a_series_keeps_its_colour_where_another_has_nothing_to_show() -> None:
+    line = (Mark(1, 1), Mark(2, 2))
+    drawn = drawing(Chart("t", "x", "y", (Series("empty", ()), Series("full", line, joined=True))))
+    assert drawn is not None and [(stroke.place, stroke.name) for stroke in drawn.strokes] == [(1, "full")]

@@ -40,7 +40,7 @@ class Tab:
 
     def __init__(self, browser: Any, page: Path, width: int = 1280, theme: str = "light") -> None:
         self.view = browser.new_page(viewport={"width": width, "height": 850}, color_scheme=theme)
-        self.view.set_default_timeout(5000)
+        self.view.set_default_timeout(20_000)
         self.faults: list[str] = []
         self.view.on("console", lambda message: self.faults.append(message.text))
         self.view.on("pageerror", lambda error: self.faults.append(str(error)))
