@@ -18,8 +18,9 @@ from lib.page.overview_page import Overview
 from lib.page.rendering import picture_source
 from lib.performance_prediction.als.report import report_of
 from lib.records import CHANCE_HEAD, RecordStore
+from tests.datasets import made_up
 from tests.page.conftest import HOSTILE, HOSTILE_CLASS
-from tests.performance_prediction.synthetic_zoo import zoo_runs
+from tests.performance_prediction.synthetic_zoo import write_zoo, zoo_runs
 from tests.running import run_script
 
 ATTRIBUTES_THAT_LOAD = {"href", "src", "srcset", "action", "formaction", "data", "poster", "xlink:href"}
@@ -202,3 +203,21 @@ def test_records_that_support_no_completion_still_have_a_page(
     assert code == 0 and answer["records"] == 3 and answer["troubles"] == 1
     assert any("only one backbone" in sentence for sentence in answer["lacking"])
     assert "unreadable" in Path(answer["page"]).read_text()
+
+
+def test_a_folder_gets_a_page_of_its_own_in_which_its_names_are_text(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], zoo: Settings, tmp_path: Path
+) -> None:
+    runs, facts = zoo_runs(3, seeds=1)
+    write_zoo(RecordStore(tmp_path / "runs"), [r for r in runs if r.head.name in ("linear", "knn")], facts)
+    folder = made_up.folders(tmp_path / "<b onclick=x>mine", {"<img src=x>": 8, "b": 8})
+    places = ("--runs", tmp_path / "runs", "--out", tmp_path / "out")
+    code, said, _ = run(monkeypatch, capfd, "recommend", folder, *places, "--json")
+    answer = json.loads(said)
+    assert code == 0
+    page = Path(answer["page"])
+    parsed = harmless(page)
+    text = "".join(parsed.texts)
+    assert page.parent == tmp_path / "out" and "<" not in page.name
+    assert "<img src=x>" in text and answer["candidates"][0]["backbone"] in text
+    assert "predicted" in text and "What to run next" in text and "scripts/zoo.py run --dataset" in text
