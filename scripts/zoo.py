@@ -29,6 +29,7 @@ from lib.command_line import (
 from lib.commands.ablate import ablate
 from lib.commands.compare import compare
 from lib.commands.curves import curves
+from lib.commands.design import design
 from lib.commands.embed import embed
 from lib.commands.generate import generate
 from lib.commands.masks import masks
@@ -228,7 +229,7 @@ def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
     click.echo(f"{len(findings)} unsound" if findings else "everything is sound")
 
 
-for command in (ablate, compare, curves, embed, generate, masks, models, predict, ssl):
+for command in (ablate, compare, curves, design, embed, generate, masks, models, predict, ssl):
     zoo.add_command(command)
 
 if __name__ == "__main__":
