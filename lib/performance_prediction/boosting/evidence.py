@@ -152,6 +152,7 @@ def gather_evidence(
     working = {pair_of(run) for run in runs}
     refused = [r for r in records if r.status == "incompatible" and r.data_set.task == task]
     reasons = {pair_of(r): r.reason or "" for r in refused if r.head.name != CHANCE_HEAD}
+    reasons |= _nothing_to_tune(runs)
     return Evidence(
         epoch=last,
         task=task,
@@ -237,6 +238,13 @@ def _nothing_of_task(finished: list[RunRecord], domains: Sequence[str], task: st
     counts = Counter(f"{info.task} in {info.domain}" for info in named)
     listed = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
     return f"no finished {task} run{place}; finished runs there are: {listed}"
+
+
+def _nothing_to_tune(runs: Sequence[RunRecord]) -> dict[Pair, str]:
+    """Fine-tuned pairs of backbones without weights, which need no run to be known not to work."""
+    fixed = {run.backbone.name for run in runs if run.backbone.weights_origin == "none"}
+    tuned = {pair_of(run).head for run in runs if run.recipe.finetune}
+    return {Pair(name, column): f"{name} has no weights to fine-tune" for name in fixed for column in tuned}
 
 
 def _measured(runs: list[RunRecord], epoch: int | None, metric: Metric, notes: list[str]) -> list[RunRecord]:
