@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lib.command_line import (
+    DURATION,
     POSITIVE,
     domains_option,
     echo_json,
@@ -25,6 +26,7 @@ from lib.command_line import (
 )
 from lib.config import Settings
 from lib.errors import TooLittleDataError
+from lib.records.schema import PROBE_S
 
 if TYPE_CHECKING:
     from lib.datasets import DataSet
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-parameters", type=click.IntRange(min=1), help="Largest allowed, backbone and head together."
 )
+@click.option("--max-train-time", type=DURATION, help="Longest training allowed: 90s, 10m, 1h.")
 @domains_option("Learn only from data sets of these domains [all].")
 @task_option("[the folder's own]")
 @epoch_option()
@@ -50,7 +53,12 @@ if TYPE_CHECKING:
     "--suggest", type=click.IntRange(min=1), help="Also say which N pairs to run next on this very data set."
 )
 @click.option(
-    "--probe", is_flag=True, help="First measure six cheap pairs on a sample of the images; needs labels."
+    "--probe",
+    "probe_s",
+    type=DURATION,
+    is_flag=False,
+    flag_value=str(PROBE_S),
+    help="First measure cheap pairs on a sample of the images, within a time for 500 of them [20s]; needs labels or masks.",
 )
 @json_option
 @settings_options
@@ -59,23 +67,28 @@ def recommend(
     top: int,
     max_latency_ms: float | None,
     max_parameters: int | None,
+    max_train_time: float | None,
     domains: tuple[str, ...],
     task: Task | None,
     epoch: int | None,
     metric: Metric | None,
     suggest: int | None,
-    probe: bool,
+    probe_s: float | None,
     as_json: bool,
     settings: Settings,
 ) -> None:
     """Rank backbone × head for the images in DATA_SET_DIR; labels help but are not needed. No network is loaded unless --probe."""
+    from lib.performance_prediction.boosting.probe_choice import with_probes
     from lib.recommendation.recommend import Limits, next_runs
     from lib.recommendation.recommend import recommend as answer_for
 
     data_set, new = _folder(data_set_dir, task, settings)
-    probed = _probed(data_set, settings) if probe and data_set.task == new.task else ()
     evidence = _evidence(new, epoch, domains, metric, settings, data_set_dir)
-    limits = Limits(max_latency_ms, max_parameters)
+    probed: tuple[RunRecord, ...] = ()
+    if probe_s and data_set.task == new.task:
+        evidence = with_probes(evidence, probe_s)
+        probed = _probed(data_set, evidence, settings)
+    limits = Limits(max_latency_ms, max_parameters, max_train_time)
     answer = answer_for(evidence, new, settings.out_dir, top, limits, probed)
     plan = next_runs(evidence, new, suggest, probed) if suggest else None
     if as_json:
@@ -105,7 +118,7 @@ def _folder(folder: str, task: Task | None, settings: Settings) -> tuple[DataSet
     return data_set, facts
 
 
-def _probed(data_set: DataSet, settings: Settings) -> tuple[RunRecord, ...]:
+def _probed(data_set: DataSet, evidence: Evidence, settings: Settings) -> tuple[RunRecord, ...]:
     """What probing the folder measures; empty, with a warning, where it cannot be probed. Only here a network is loaded."""
     from rich.console import Console
 
@@ -116,7 +129,8 @@ def _probed(data_set: DataSet, settings: Settings) -> tuple[RunRecord, ...]:
         def show(backbone: str, done: int, total: int) -> None:
             status.update(f"probing with {backbone}: {done} of {total} images")
 
-        found = probe(data_set, settings, on_images=show)
+        backbones, heads = (tuple(dict.fromkeys(names)) for names in zip(*evidence.probed, strict=True))
+        found = probe(data_set, settings, backbones, heads, on_images=show)
     for sentence in found.warnings:
         click.secho(f"warning: {sentence}", err=True, fg="yellow")
     return found.records

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from lib.errors import TooLittleDataError
-from lib.performance_prediction.boosting.cells import Pair, pair_of
-from lib.performance_prediction.boosting.contract import PROBE_PAIRS
+from lib.performance_prediction.boosting.cells import PROBE_PAIRS, Pair, pair_of
 from lib.performance_prediction.boosting.evidence import Evidence, gather_evidence
 from lib.performance_prediction.boosting.judgement import judge
 from lib.recommendation.answer import Recommendation

@@ -10,7 +10,7 @@ import numpy as np
 from lib.config import AlsSettings
 from lib.performance_prediction.als.biased_als import BiasedAls
 from lib.performance_prediction.als.explicit import AlsModel, OnSweep, supported_rank
-from lib.performance_prediction.als.matrix import family_weights
+from lib.performance_prediction.als.matrix import family_weights, side_of_pairs
 from lib.performance_prediction.boosting.cells import Cell
 from lib.performance_prediction.boosting.evidence import Evidence, Pair
 from lib.performance_prediction.table.complete import CompletedTable, complete
@@ -130,16 +130,6 @@ def complete_pairs(
         told={**told, "als": done.held_out},
         said={**said, "als": np.clip(scale.backward(model.predict()), 0, 1)},
         weights=np.array([weights[name] for name in names]),
-    )
-
-
-def side_of_pairs(pairs: Sequence[Pair]) -> Floats:
-    """One column a backbone, one a head whether fine-tuned or not, one for fine-tuning: (n_pairs, n)."""
-    parts = [(pair.backbone, *head_of(pair.head)) for pair in pairs]
-    columns = [[part[place] for part in parts] for place in (0, 1)]
-    levels = [[[name == level for level in sorted(set(names))] for name in names] for names in columns]
-    return np.hstack(
-        [*(np.array(one, dtype=float) for one in levels), [[float(tuned)] for *_, tuned in parts]]
     )
 
 

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from lib.records import RunRecord
-from lib.records.schema import Metric, column_of
+from lib.records.schema import MASK_PROBE, PROBE_BACKBONES, PROBE_HEADS, Metric, column_of
 
 Key = Callable[[RunRecord], Hashable]
 
@@ -24,6 +24,11 @@ class Pair(NamedTuple):
     def label(self) -> str:
         """How tables name it."""
         return f"{self.backbone} × {self.head}"
+
+
+PROBE_PAIRS = tuple(Pair(backbone, head) for backbone in PROBE_BACKBONES for head in PROBE_HEADS)
+MASK_PROBE_PAIRS = (Pair(*MASK_PROBE),)
+"""What `recommend.py --probe` measures on a folder before it answers; in judging, what is revealed of a left-out set."""
 
 
 def pair_of(record: RunRecord) -> Pair:

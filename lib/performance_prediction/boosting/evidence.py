@@ -13,7 +13,15 @@ import numpy.typing as npt
 
 from lib.config import Settings
 from lib.errors import TooLittleDataError
-from lib.performance_prediction.boosting.cells import Cell, Pair, cell_of, consistent_runs, pair_of
+from lib.performance_prediction.boosting.cells import (
+    MASK_PROBE_PAIRS,
+    PROBE_PAIRS,
+    Cell,
+    Pair,
+    cell_of,
+    consistent_runs,
+    pair_of,
+)
 from lib.records import CHANCE_HEAD, BrokenRecord, DataSetFacts, RecordStore, RunRecord
 from lib.records.schema import METRICS, PRIMARY_METRIC, Metric, Task
 from lib.registry import unknown_name
@@ -36,7 +44,7 @@ class Evidence:
 
     `families`: data set name → name of the original it comes from (related originals share one name). `incompatible`: pairs
     that cannot work, with the reason, and that no run shows to work. `left_out`: one sentence for each kind of run that was
-    not used, and why.
+    not used, and why. `probed`: the pairs that are measured on a new set before it is asked about.
     """
 
     epoch: int
@@ -49,6 +57,7 @@ class Evidence:
     facts: Mapping[str, DataSetFacts]
     incompatible: Mapping[Pair, str]
     left_out: tuple[str, ...]
+    probed: tuple[Pair, ...] = PROBE_PAIRS
 
     @property
     def domain(self) -> str | None:
@@ -97,6 +106,7 @@ class Evidence:
         """Hash (16 hex digits) of runs, facts and families: derived results carry it, so that stale ones are noticed."""
         lines = [
             f"{self.task} {self.metric} {self.epoch}",
+            *(() if self.probed in (PROBE_PAIRS, MASK_PROBE_PAIRS) else (str(self.probed),)),
             *sorted(f"{run.data_set.name}:{run.key}:{self.quality(run)}" for run in self.runs),
             *(f"{name}:{self.families[name]}" for name in self.data_sets),
             *(f"{n}:{self.facts[n].model_dump_json()}" for n in self.data_sets if n in self.facts),
@@ -164,6 +174,7 @@ def gather_evidence(
         facts={name: entry for name, entry in (facts or {}).items() if name in names},
         incompatible={pair: reason for pair, reason in reasons.items() if pair not in working},
         left_out=(*notes, *mixed),
+        probed=PROBE_PAIRS if task == "classification" else MASK_PROBE_PAIRS,
     )
 
 

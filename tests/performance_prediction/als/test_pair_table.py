@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lib.config import AlsSettings
-from lib.performance_prediction.als.matrix import quality_matrix
-from lib.performance_prediction.als.pair_table import kind_of, side_of_pairs
+from lib.performance_prediction.als.matrix import quality_matrix, side_of_pairs
+from lib.performance_prediction.als.pair_table import kind_of
 from lib.performance_prediction.als.train import ZooCompletion, complete_zoo, parted
 from lib.performance_prediction.boosting.cells import Cell
 from lib.performance_prediction.boosting.evidence import Evidence, Pair, gather_evidence
