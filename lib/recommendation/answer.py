@@ -10,6 +10,7 @@ from pydantic import Field
 
 from lib.frozen import Frozen
 from lib.performance_prediction.boosting.cells import Pair
+from lib.recommendation.more_images import MoreImages
 
 Basis = Literal["measured", "completed", "predicted"]
 
@@ -87,7 +88,7 @@ class Recommendation(Frozen):
 
     `equals`: how many of all pairs considered cannot be told from the first; `level`, `order`: which predictors say how high the
     pairs lie and how they differ; `typical_error`: mean absolute error of such answers on left-out data sets (None where it
-    could not be measured). `pick`: the cheapest of the equals; `answers`: one sentence each on training, network and head. `evidence`: what the numbers rest on, one sentence each; `warnings`: what a reader must know first.
+    could not be measured). `pick`: the cheapest of the equals; `answers`: one sentence each on training, network, head and more images. `evidence`: what the numbers rest on, one sentence each; `warnings`: what a reader must know first.
     """
 
     data_set: str
@@ -97,6 +98,7 @@ class Recommendation(Frozen):
     candidates: tuple[Candidate, ...]
     pick: Candidate
     answers: tuple[str, ...]
+    more_images: MoreImages
     n_considered: int
     equals: int
     similar: tuple[SimilarSet, ...]

@@ -17,6 +17,7 @@ from lib.performance_prediction.boosting.scores import FEWEST_FAMILIES
 from lib.recommendation.answer import Candidate, Cost, PairQuality, Recommendation, cheapest, counted
 from lib.recommendation.costs import CostBook
 from lib.recommendation.likeness import likeness
+from lib.recommendation.more_images import more_images
 from lib.recommendation.qualities import Qualities, measured_pairs, pair_qualities
 from lib.recommendation.questions import answers
 from lib.records import DataSetFacts, RunRecord
@@ -73,6 +74,8 @@ def recommend(
     ranked = [_candidate(rank, within[0][0], floor, *entry) for rank, entry in enumerate(within, 1)]
     equals = [candidate for candidate in ranked if candidate.equal]
     pick = cheapest(equals)
+    best = max(ranked, key=lambda candidate: candidate.quality)
+    more = more_images(evidence, pick.pair, pick.quality, (best.pair, best.quality))
     chance = chance_level(new, evidence.metric)
     return Recommendation(
         data_set=new.name,
@@ -81,7 +84,8 @@ def recommend(
         metric=evidence.metric,
         candidates=tuple(ranked[:top]),
         pick=pick,
-        answers=answers(ranked, evidence, floor),
+        answers=(*answers(ranked, evidence, floor), *more.sentences[:1]),
+        more_images=more,
         n_considered=len(within),
         equals=len(equals),
         similar=similar,
@@ -89,7 +93,11 @@ def recommend(
         order=qualities.order,
         typical_error=qualities.judged.answer.mae.mean if qualities.judged else None,
         chance_quality=round(chance, 4) if chance else None,
-        evidence=(*_equals_sentences(equals, pick), *_evidence_sentences(evidence, qualities)),
+        evidence=(
+            *_equals_sentences(equals, pick),
+            *more.sentences[1:],
+            *_evidence_sentences(evidence, qualities),
+        ),
         warnings=(*unlike, *_warnings(evidence, qualities, new, ranked[:top])),
     )
 
