@@ -114,8 +114,8 @@ def complete_pairs(
     names = evidence.data_sets
     table = ScoreTable(names, tuple(pair.label for pair in pairs), _values(evidence.cells, names, pairs))
     highest = min(supported_rank(table.values), settings.rank if rank is None else rank)
-    sides = {"row_side": _side_of_sets(evidence), "column_side": side_of_pairs(pairs)}
-    als = BiasedAls("identity", rank, highest_rank=highest, sweeps=settings.sweeps, **sides)
+    sides = _side_of_sets(evidence), side_of_pairs(pairs)
+    als = BiasedAls("identity", rank, None, highest, settings.sweeps, *sides)
     scale, model = als.model(table, seed, on_sweep)
     done = complete(table, als, seed, tune_once=False)
     rivals: dict[str, Completer] = {name: COMPLETERS[name]() for name in RIVALS}
