@@ -180,3 +180,7 @@ def _pretraining(evidence: Evidence, records: Sequence[RunRecord]) -> dict[str, 
         if shared:
             found[evidence.families[run.data_set.name]].append(fmean(ours[0][k] - theirs[k] for k in shared))
     return {family: fmean(values) for family, values in found.items()}
+
+
+def _millions(parameters: int) -> str:
+    return f"{parameters / 1e6:.1f} M"

@@ -133,7 +133,3 @@ def _cell(value: object) -> str:
 
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}".replace("0.", ".", 1) if value < 1 else "1.000"
-
-
-def _millions(parameters: int) -> str:
-    return f"{parameters / 1e6:.1f} M"

@@ -52,7 +52,7 @@ def test_the_critical_difference_is_the_published_one_and_ranks_add_up() -> None
     assert found.critical == pytest.approx(2.569 * math.sqrt(20 / 84), abs=1e-3)
     assert len(found.mean) == 4  # the fine-tuned pair was not run everywhere
     assert sum(found.mean.values()) == pytest.approx(1 + 2 + 3 + 4)
-    assert [*found.mean][0] == Pair("resnet18", "mlp")
+    assert next(iter(found.mean)) == Pair("resnet18", "mlp")
     assert found.p < 0.01
 
 
@@ -93,6 +93,19 @@ def test_each_choice_is_compared_with_everything_else_alike() -> None:
     assert tuning.gain.mean == pytest.approx(0.8 - np.mean(frozen), abs=1e-4)  # type: ignore[arg-type]
     pretraining = found["pretraining: pretrained against random weights"]
     assert (pretraining.n_families, pretraining.gain.mean) == (1, pytest.approx(frozen[0] - 0.2, abs=1e-4))  # type: ignore[operator]
+
+
+def test_a_bigger_network_is_compared_with_the_next_smaller() -> None:
+    runs = [
+        finished_run(info, net, "linear", q)
+        for info in SETS[:3]
+        for net, q in (("resnet18", 0.6), ("resnet50", 0.7))
+    ]
+    (only,) = bought(gather_evidence(runs, 10), runs)
+    assert (only.choice, only.gain.mean) == (
+        "a bigger network: resnet50 (3.0 M) against resnet18 (2.0 M)",
+        0.1,
+    )
 
 
 def test_the_page_holds_a_line_for_each_set_and_no_broken_table() -> None:
