@@ -48,7 +48,7 @@ def _environment() -> Environment:
         "script_hash": f"'sha256-{digest}'",
         "drawing": drawing,
     }
-    found.filters |= {one.__name__: one for one in (number, signed, percent, count, seconds, ms)}
+    found.filters |= {one.__name__: one for one in (number, signed, percent, count, seconds, ms, sentence)}
     return found
 
 
@@ -79,6 +79,15 @@ def seconds(value: float | None) -> str:
 def ms(value: float | None) -> str:
     """`11.2 ms`."""
     return NONE if value is None else f"{value:.1f} ms"
+
+
+def sentence(text: str) -> str:
+    """Its first letter large, the others as they are, a full stop at the end.
+
+    >>> sentence("RANDOM weights")
+    'RANDOM weights.'
+    """
+    return text[:1].upper() + text[1:].rstrip(".") + "." if text else ""
 
 
 def count(value: float | None) -> str:
