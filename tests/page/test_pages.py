@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -9,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
 from lib.config import Settings
 from lib.errors import CvAutomlError
@@ -16,6 +19,7 @@ from lib.page.figures import write_figures
 from lib.page.fit_page import write_fit_page
 from lib.page.overview_page import Overview
 from lib.page.rendering import picture_source
+from lib.page.set_views import set_view
 from lib.performance_prediction.als.report import report_of
 from lib.records import CHANCE_HEAD, RecordStore
 from tests.datasets import made_up
@@ -160,6 +164,16 @@ def test_figures_come_as_png_and_as_svg_that_parses(overview: Overview, tmp_path
             assert ElementTree.parse(file).getroot().tag.endswith("svg")
         else:
             assert file.read_bytes().startswith(b"\x89PNG")
+
+
+def test_masks_drawn_for_a_data_set_are_on_its_page(tmp_path: Path) -> None:
+    runs, facts = zoo_runs(1, seeds=1)
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "masks_set0.png")
+    (tmp_path / "sheet_set0.png").write_text("no picture")
+    ((what, source),) = set_view(0, runs, facts["set0"], tmp_path).pictures
+    assert what == "Image, truth, answer and error"
+    with Image.open(io.BytesIO(base64.b64decode(source.partition("base64,")[2]))) as shown:
+        assert shown.size == (30, 20)
 
 
 def test_a_file_that_is_no_picture_is_left_out(tmp_path: Path) -> None:
