@@ -61,7 +61,7 @@ def build(as_json: bool, settings: Settings) -> None:
         overview = overview_of(settings, say)
         say("writing …")
         page = write_overview(overview, settings.out_dir)
-    lacking = [sentence for task in overview.tasks for sentence in task.lacking]
+    lacking = [told for task in overview.tasks for told in (task.lacking, task.unjudged) if told]
     size = page.stat().st_size
     if as_json:
         counts = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from lib.page.charts import Chart, Drawing, Mark, Series, drawn, pareto
 from lib.page.ranges import RankedLine, Scale, scale_of
@@ -16,6 +16,7 @@ from lib.performance_prediction.boosting.scores import bootstrap
 from lib.performance_prediction.table.score_table import Floats
 
 MOST = 10
+COSTS = (("milliseconds, one image", "latency_ms"), ("parameters", "parameters"))
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class AnswerView:
     `front`: pairs that no other beats at their latency or less."""
 
     lines: tuple[RankedLine, ...]
+    best_measured: RankedLine | None
     scale: Scale
     n_pairs: int
     equals: int
@@ -50,11 +52,17 @@ def answer_view(completion: ZooCompletion) -> AnswerView:
         if completion.values[i, j] == completion.values[i, j]
     ]  # fmt: skip
     places.sort(key=lambda entry: -completion.values[entry[1], entry[2]])
-    costs = {pair: _costs(evidence, pair, device) for pair, _, _ in places}
-    lines = [_line(completion, costs[place[0]], places[0][0], *place) for place in places]
+    measured = [pair for pair, i, j in places if completion.status(i, j) == "measured"]
+    reference = _by_family(evidence, measured[0]) if measured else {}
+    lines = [_line(completion, reference, device, *place) for place in places]
+    lines = [
+        replace(line, equal=line.equal if _paired(line, lines[0]) else _overlap(line, lines[0]))
+        for line in lines
+    ]
     fronts = [_cost_chart(lines, name, cost) for name, cost in COSTS]
     return AnswerView(
         lines=tuple(lines[:MOST]),
+        best_measured=next((line for line in lines if line.basis == "measured"), None),
         scale=scale_of(lines[:MOST]),
         n_pairs=len(lines),
         equals=sum(line.equal for line in lines),
@@ -64,35 +72,44 @@ def answer_view(completion: ZooCompletion) -> AnswerView:
     )
 
 
-COSTS = (("milliseconds, one image", "latency_ms"), ("parameters", "parameters"))
+def _paired(line: RankedLine, first: RankedLine) -> bool:
+    """Whether the two were compared data set by data set."""
+    return line.basis == first.basis == "measured"
 
 
-def _line(completion: ZooCompletion, costs: _Costs, first: Pair, pair: Pair, i: int, j: int) -> RankedLine:
-    value, status = float(completion.values[i, j]), completion.status(i, j)
-    low, high, equal = float(completion.low[i, j]), float(completion.high[i, j]), False
-    if status == "measured":
-        low, high, equal = _against_first(completion.matrix.evidence, pair, first, value)
+def _overlap(line: RankedLine, first: RankedLine) -> bool:
+    ends = (line.value if line.high is None else line.high, first.value if first.low is None else first.low)
+    return ends[0] >= ends[1]
+
+
+def _line(
+    completion: ZooCompletion, reference: Mapping[str, float], device: str, pair: Pair, i: int, j: int
+) -> RankedLine:
+    """A pair with its interval: of ALS where it is completed, else of its distance from the best measured one."""
+    evidence, value = completion.matrix.evidence, float(completion.values[i, j])
+    costs, basis = _costs(evidence, pair, device), completion.status(i, j)
+    ends: tuple[float | None, float | None] = (float(completion.low[i, j]), float(completion.high[i, j]))
+    equal = False
+    if basis == "measured":
+        low, high, equal = _distance(_by_family(evidence, pair), reference)
+        ends = (
+            (None, None) if low is None or high is None else (max(value + low, 0.0), min(value + high, 1.0))
+        )
     return RankedLine(
-        pair=pair.label,
-        value=value,
-        low=None if pair == first and status == "measured" else low,
-        high=None if pair == first and status == "measured" else high,
-        basis=status,
-        equal=equal or pair == first,
-        latency_ms=costs.latency_ms,
-        parameters=costs.parameters,
-        training_s=costs.training_s,
+        pair.label, value, *ends, basis, equal, costs.latency_ms, costs.parameters, costs.training_s
     )
 
 
-def _against_first(evidence: Evidence, pair: Pair, first: Pair, value: float) -> tuple[float, float, bool]:
-    """Ends of the 95 % interval of the difference from the first pair, around the value; and whether it holds zero."""
-    column, best = _by_family(evidence, pair), _by_family(evidence, first)
-    gaps = {family: column[family] - best[family] for family in column if family in best}
-    if len(gaps) < 2:
-        return value, value, False
+def _distance(
+    own: Mapping[str, float], reference: Mapping[str, float]
+) -> tuple[float | None, float | None, bool]:
+    """How far the 95 % interval of the distance from the reference reaches to either side of its mean, and whether it holds
+    zero; no interval of the reference itself, nor from fewer than two families."""
+    gaps = {family: own[family] - reference[family] for family in own if family in reference}
+    if own == reference or len(gaps) < 2:
+        return None, None, own == reference
     gap = bootstrap(gaps)
-    return max(value + gap.low - gap.mean, 0.0), min(value + gap.high - gap.mean, 1.0), gap.high >= 0
+    return gap.low - gap.mean, gap.high - gap.mean, gap.high >= 0
 
 
 def _by_family(evidence: Evidence, pair: Pair) -> dict[str, float]:

@@ -28,7 +28,8 @@ OnStep = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TaskView:
-    """All that is said of one task; None where its runs do not support it, and `lacking` says why."""
+    """All that is said of one task; None where its runs do not support it, and `lacking` says why, `unjudged` why
+    predictions were not judged."""
 
     task: Task
     evidence: Evidence | None
@@ -36,7 +37,8 @@ class TaskView:
     answer: AnswerView | None
     matrix: MatrixView | None
     regimes: tuple[RegimeView, ...]
-    lacking: tuple[str, ...]
+    lacking: str = ""
+    unjudged: str = ""
 
     @property
     def n_families(self) -> int:
@@ -151,15 +153,11 @@ def _task_view(
     try:
         evidence = gather_evidence(records, None, (), task, settings.related_data_sets, None, facts)
     except TooLittleDataError as error:
-        return TaskView(task, None, None, None, None, (), (str(error),))
-    lacking: list[str] = []
+        return TaskView(task, None, None, None, None, (), str(error))
     on_step(f"completing the quality matrix of {task} …")
-    completion = _completion(evidence, settings, lacking)
+    completion, lacking = _completion(evidence, settings)
     judgement = Judgement.load(settings.out_dir, evidence)
-    if not judgement:
-        lacking.append(
-            f"predictions of {task} have not been judged on exactly these runs: `scripts/boosting.py evaluate --task {task}` does that once"
-        )
+    command = f"`scripts/boosting.py evaluate --task {task}`"
     return TaskView(
         task=task,
         evidence=evidence,
@@ -167,16 +165,19 @@ def _task_view(
         answer=answer_view(completion) if completion else None,
         matrix=matrix_view(completion) if completion else None,
         regimes=tuple(regime_views(judgement)) if judgement else (),
-        lacking=tuple(lacking),
+        lacking=lacking,
+        unjudged=""
+        if judgement
+        else f"predictions of {task} have not been judged on exactly these runs: {command} does that once",
     )
 
 
-def _completion(evidence: Evidence, settings: Settings, lacking: list[str]) -> ZooCompletion | None:
+def _completion(evidence: Evidence, settings: Settings) -> tuple[ZooCompletion | None, str]:
+    """The completed matrix, or why there is none."""
     try:
-        return complete_zoo(quality_matrix(evidence), settings.als)
+        return complete_zoo(quality_matrix(evidence), settings.als), ""
     except TooLittleDataError as error:
-        lacking.append(str(error))
-        return None
+        return None, str(error)
 
 
 def _troubles(records: Iterable[RunRecord]) -> Iterator[Trouble]:
