@@ -91,9 +91,8 @@ def _quality(cell: dict[str, Any], best: float) -> HeatCell:
     if cell["value"] is None:
         return HeatCell("cannot", "cannot", f"{pair}: cannot work\n{cell['reason']}")
     said = f"{pair}: {cell['value']:.3f}, {cell['status']}"
-    if cell["status"] == "measured":
-        said += f"\n{cell['n_runs']} runs on {cell['n_data_sets']} data sets"
-    else:
+    said += f"\n{cell['n_runs']} runs on {cell['n_data_sets']} data sets"
+    if cell["status"] != "measured":
         said += f"\n90 % interval {cell['low']:.3f} to {cell['high']:.3f}"
     return HeatCell(f"{cell['value']:.3f}", cell["status"], said, best=cell["value"] == best)
 
