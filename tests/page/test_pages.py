@@ -81,7 +81,8 @@ def test_the_matrix_says_what_als_says(overview: Overview) -> None:
         "cannot" if c["value"] is None else f"{c['value']:.3f}" for c in report_of(task.completion)["cells"]
     ]
     assert said == expected
-    assert {cell.kind for row in task.matrix.rows for cell in row.quality} == {"measured", "cannot"}
+    kinds = {cell.kind for row in task.matrix.rows for cell in row.quality}
+    assert kinds == {"measured", "completed", "cannot"}
 
 
 def test_every_mark_of_the_judged_chart_is_a_left_out_cell(overview: Overview) -> None:
@@ -90,11 +91,13 @@ def test_every_mark_of_the_judged_chart_is_a_left_out_cell(overview: Overview) -
         assert view.chart and len(view.chart.strokes[0].dots) == view.n_cells
 
 
-def test_the_best_pair_on_average_has_no_equal_that_is_told_apart(overview: Overview) -> None:
+def test_the_best_measured_pair_is_what_the_others_are_compared_with(overview: Overview) -> None:
     (task,) = overview.tasks
     assert task.answer
-    first, *others = task.answer.lines
-    assert first.pair == "resnet50 × linear" and first.low is None
+    reference = task.answer.best_measured
+    assert task.answer.lines[0].pair == "resnet50 × linear" and task.answer.lines[0].basis == "completed"
+    assert reference and reference.pair == "resnet18 × linear" and reference.low is None
+    others = [line for line in task.answer.lines if line != reference]
     assert all(line.low is not None and line.low <= line.value <= (line.high or 0) for line in others)
 
 
