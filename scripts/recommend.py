@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     type=DURATION,
     is_flag=False,
     flag_value=str(PROBE_S),
-    help="First measure cheap pairs on a sample of the images, within a time for 500 of them [20s]; needs labels or masks.",
+    help="First measure cheap pairs on a sample of the images, within a time for 500 of them [20s]; needs labels or masks. Write it behind the folder.",
 )
 @json_option
 @settings_options
