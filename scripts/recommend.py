@@ -23,15 +23,14 @@ from lib.command_line import (
     settings_options,
     task_option,
 )
+from lib.commands.asking import ProbingCommand, probe_option
 from lib.config import Settings
-from lib.records.schema import PROBE_S
 
 if TYPE_CHECKING:
-    from lib.records import RunRecord
     from lib.records.schema import Metric, Task
 
 
-@click.command()
+@click.command(cls=ProbingCommand)
 @click.argument("data_set_dir")
 @click.option(
     "--top", default=5, show_default=True, type=click.IntRange(min=1), help="How many pairs to show."
@@ -48,14 +47,7 @@ if TYPE_CHECKING:
 @click.option(
     "--suggest", type=click.IntRange(min=1), help="Also say which N pairs to run next on this very data set."
 )
-@click.option(
-    "--probe",
-    "probe_s",
-    type=DURATION,
-    is_flag=False,
-    flag_value=str(PROBE_S),
-    help="First measure cheap pairs on a sample of the images, within a time for 500 of them [20s]; needs labels or masks. Write it behind the folder.",
-)
+@probe_option
 @json_option
 @settings_options
 def recommend(
@@ -75,16 +67,12 @@ def recommend(
 ) -> None:
     """Rank backbone × head for the images in DATA_SET_DIR; labels help but are not needed. No network is loaded unless --probe."""
     from lib.commands.asking import asked_folder, evidence_for, probed_records
-    from lib.performance_prediction.boosting.probe_choice import with_probes
     from lib.recommendation.recommend import Limits, next_runs
     from lib.recommendation.recommend import recommend as answer_for
 
     data_set, new = asked_folder(data_set_dir, task, settings)
     evidence = evidence_for(new, epoch, domains, metric, settings, data_set_dir)
-    probed: tuple[RunRecord, ...] = ()
-    if probe_s and data_set.task == new.task:
-        evidence = with_probes(evidence, probe_s)
-        probed = probed_records(data_set, settings, evidence.probed)
+    evidence, probed = probed_records(data_set, new, evidence, probe_s, settings)
     limits = Limits(max_latency_ms, max_parameters, max_train_time)
     answer = answer_for(evidence, new, settings.out_dir, top, limits, probed)
     plan = next_runs(evidence, new, suggest, probed) if suggest else None
