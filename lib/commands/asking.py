@@ -10,13 +10,8 @@ import click
 from lib.clock import seconds_of
 from lib.command_line import DURATION, tell_skipped
 from lib.config import Settings
-<<<<<<< HEAD
-from lib.errors import TooLittleDataError
-from lib.performance_prediction.boosting.cells import PROBE_PAIRS, Pair
-=======
 from lib.errors import CvAutomlError, TooLittleDataError
 from lib.records.schema import PROBE_S
->>>>>>> main
 
 if TYPE_CHECKING:
     from lib.datasets import DataSet
@@ -40,12 +35,6 @@ def asked_folder(folder: str, task: Task | None, settings: Settings) -> tuple[Da
     return data_set, facts
 
 
-<<<<<<< HEAD
-def probed_records(
-    data_set: DataSet, settings: Settings, pairs: Sequence[Pair] = PROBE_PAIRS
-) -> tuple[RunRecord, ...]:
-    """What probing the folder with `pairs` measures; empty, with a warning, where it cannot be probed. Only here a network is loaded."""
-=======
 class ProbingCommand(click.Command):
     """A command with `probe_option`: `--probe` that no time follows takes its own, so that `--probe DIR` asks of DIR."""
 
@@ -82,7 +71,6 @@ def probed_records(
     asked for, or of another task; nothing, with a warning, where it cannot be probed. Only here a network is loaded."""
     if not probe_s or data_set.task != new.task:
         return evidence, ()
->>>>>>> main
     from rich.console import Console
 
     from lib.benchmark.probing import probe
@@ -94,11 +82,7 @@ def probed_records(
         def show(backbone: str, done: int, total: int) -> None:
             status.update(f"probing with {backbone}: {done} of {total} images")
 
-<<<<<<< HEAD
-        backbones, heads = (tuple(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
-=======
         backbones, heads = (tuple(dict.fromkeys(names)) for names in zip(*evidence.probed, strict=True))
->>>>>>> main
         found = probe(data_set, settings, backbones, heads, on_images=show)
     for sentence in found.warnings:
         click.secho(f"warning: {sentence}", err=True, fg="yellow")
