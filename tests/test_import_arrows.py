@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "config": {"errors", "frozen", "registry", "yaml_files"},
     "yaml_files": {"errors"},
     "files": {"errors"},
-    "command_line": {"errors", "clock", "config", "files", "records"},
+    "command_line": {"clock", "errors", "config", "files", "records"},
     "records": GROUND - {"command_line"},
     "datasets": GROUND | {"records"},
     "features": GROUND | {"records", "datasets"},

@@ -91,8 +91,10 @@ def _quality(cell: dict[str, Any], best: float) -> HeatCell:
     if cell["value"] is None:
         return HeatCell("cannot", "cannot", f"{pair}: cannot work\n{cell['reason']}")
     said = f"{pair}: {cell['value']:.3f}, {cell['status']}"
-    said += f"\n{cell['n_runs']} runs on {cell['n_data_sets']} data sets"
-    if cell["status"] != "measured":
+    if cell["status"] == "measured":
+        said += f"\n{cell['n_runs']} runs on {cell['n_data_sets']} data sets"
+    else:
+        said += f" on the data sets where it was not measured ({cell['n_data_sets']} have it)"
         said += f"\n90 % interval {cell['low']:.3f} to {cell['high']:.3f}"
     return HeatCell(f"{cell['value']:.3f}", cell["status"], said, best=cell["value"] == best)
 

@@ -73,7 +73,7 @@ def recommend(
     floor = qualities.judged.floor.mean if qualities.judged and qualities.judged.floor else None
     ranked = [_candidate(rank, within[0][0], floor, *entry) for rank, entry in enumerate(within, 1)]
     equals = [candidate for candidate in ranked if candidate.equal]
-    pick = cheapest(equals)
+    pick = cheapest([one for one in equals if one.basis != "completed"] or equals)  # never run anywhere: last
     best = max(ranked, key=lambda candidate: candidate.quality)
     more = more_images(evidence, pick.pair, pick.quality, (best.pair, best.quality))
     chance = chance_level(new, evidence.metric)

@@ -61,3 +61,20 @@ def test_random_weights_and_sets_without_labels_are_left_out_with_a_warning(data
     assert not random.records
     assert "random weights" in random.warnings[0]
     assert "one label an image" in probe(replace(data_set, labels=None), settings).warnings[0]
+
+
+def test_of_masks_one_head_is_asked_for_and_a_sample_keeps_each_images_own_mask(data_set, settings):
+    areas = np.arange(36)[:, None]
+    masks = replace(
+        data_set,
+        task="segmentation",
+        labels=None,
+        mask_areas=areas,
+        read_mask=lambda i: np.full((1, 4, 4), i % 2 == 1),
+    )
+    chosen = sample(masks, 10)
+    part = restricted(masks, chosen)
+    assert (part.mask_areas == areas[chosen]).all()
+    assert [bool(part.read_mask(k)[0, 0, 0]) for k in range(10)] == [i % 2 == 1 for i in chosen.tolist()]
+    (warning,) = probe(masks, settings.override(weights="random")).warnings
+    assert "tf_mobilenetv3_small_100: random weights" in warning
