@@ -45,6 +45,17 @@ class Outlook:
     share: float | None = None
 
 
+@dataclass(frozen=True)
+class Expected:
+    """A pair on a data set: its expected quality with a 90 % interval, or what was measured."""
+
+    pair: Pair
+    quality: float
+    low: float
+    high: float
+    measured: bool
+
+
 @dataclass
 class BudgetPolicy:
     """Knows each data set as a new row of the table of other data sets' runs, its own measured pairs as known cells.
@@ -91,6 +102,22 @@ class BudgetPolicy:
             found=None if best is None else float(scenarios.weights @ (rest <= best)),
             share=None if best is None else best / max(grid, 1e-9),
         )
+
+    def expected(self, data_set: DataSetInfo, own: Sequence[RunRecord]) -> list[Expected]:
+        """Every pair that the model knows, the best first; empty without a prediction."""
+        model = self._model(data_set)
+        if model is None:
+            return []
+        measured = _measured(own, data_set, self._metric(data_set))
+        scenarios = self._scenarios(model, data_set, measured)
+        low, high = (
+            np.quantile(scenarios.values, q, axis=0, weights=scenarios.weights, method="inverted_cdf")
+            for q in (0.05, 0.95)
+        )
+        means = scenarios.weights @ scenarios.values
+        rows = zip(model.pairs, means.tolist(), low.tolist(), high.tolist(), strict=True)
+        found = [Expected(pair, *numbers, measured=pair in measured) for pair, *numbers in rows]
+        return sorted(found, key=lambda one: -one.quality)
 
     def _gains(self, data_set: DataSetInfo, own: Sequence[RunRecord]) -> dict[Pair, float]:
         """Pair → how much it is expected to raise the best in hand; of a data set without any, its expected quality."""

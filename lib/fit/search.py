@@ -1,0 +1,301 @@
+"""The sweep of a fit: frozen pairs in the order of what they are expected to bring a second, then the best ones fine-tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lib.benchmark.budget import Within
+from lib.benchmark.folds import TrainedFold
+from lib.benchmark.listening import Listener
+from lib.benchmark.plan import Cell, Estimates, Plan, PlannedCell, plan_cells
+from lib.benchmark.prepare import cells_of
+from lib.benchmark.selection import ChosenDataSet, Request, Selection
+from lib.benchmark.sweep import find_done, run_sweep
+from lib.config import Settings
+from lib.datasets import DataSet
+from lib.features.embeddings import are_cached
+from lib.fit.place import Place
+from lib.performance_prediction.boosting.cells import Pair
+from lib.recommendation.budget_policy import BudgetPolicy, Option, Outlook
+from lib.records import BackboneInfo, DataSetInfo, EpochEntry, RecordStore, RunRecord
+from lib.records.costs import Rates
+from lib.records.schema import Metric
+from lib.zoo.backbones import open_backbone
+from lib.zoo.devices import choose_device, choose_precision
+
+CLASS_HEADS = ("linear", "mlp", "student")
+MASK_HEADS = ("linear_mask", "fpn", "unet", "deeplabv3plus", "segformer")
+TUNED_HEADS = {"classification": "linear", "segmentation": "deeplabv3plus"}
+TUNED_FOLDS = 2
+BACKWARD = 3.5  # a training step on images, in forward passes
+FOUND = 0.97  # probability of having found the best pair from which nothing else is run
+GOOD_ENOUGH = 0.998
+OTHER_95 = 1.96
+
+
+class OutOfTime(KeyboardInterrupt):
+    """The budget is spent: the running cell ends as Ctrl-C would end it."""
+
+
+@dataclass
+class Watch:
+    """Whoever watches a fit: `line` for what stays, `status` for what is going on, in words."""
+
+    line: Callable[[str], None] = lambda sentence: None
+    status: Callable[[str], None] = lambda sentence: None
+
+
+@dataclass
+class Hearing(Listener):
+    """Keeps the answers of every trained cell, writes the journal, and ends a cell when time is up."""
+
+    place: Place
+    metric: Metric
+    spent: Callable[[], float]
+    end_s: float
+    watch: Watch
+    outlook: Outlook | None = None
+
+    def _go_on(self) -> None:
+        if self.spent() > self.end_s:
+            raise OutOfTime
+
+    def features_progress(self, cell: Cell, done: int, total: int) -> None:
+        self._go_on()
+        self.watch.status(f"{cell.backbone.name}: {done} of {total} images; {self._left()}")
+
+    def cell_starts(self, cell: Cell) -> None:
+        self._go_on()
+        self.watch.status(f"{cell.backbone.name} × {cell.column}; {self._left()}")
+
+    def epoch_ends(self, cell: Cell, entry: EpochEntry) -> None:
+        self._go_on()
+        self.watch.status(f"{cell.backbone.name} × {cell.column}, epoch {entry.epoch}; {self._left()}")
+
+    def cell_trained(self, cell: Cell, folds: Sequence[TrainedFold]) -> None:
+        self.place.write_answers(cell.key, folds)
+
+    def cell_ends(self, cell: Cell, record: RunRecord) -> None:
+        entry = journal_entry(record, self.metric, self.spent(), self.place.journal)
+        self.place.journal.append(entry)
+        self.place.keep(self.spent())
+        self.watch.line(self._told(entry, record))
+
+    def _left(self) -> str:
+        return f"{max(self.end_s - self.spent(), 0):.0f} s left to search"
+
+    def _told(self, entry: dict[str, Any], record: RunRecord) -> str:
+        when = f"{entry['seconds']:6.1f} s  {entry['pair']}"
+        if entry["quality"] is None:
+            return f"{when}: {record.status}: {record.reason}"
+        best = f"best so far {entry['best_so_far']:.4f}"
+        return f"{when}: {self.metric} {_with_interval(entry)}; {best}{self._expected()}"
+
+    def _expected(self) -> str:
+        one = self.outlook
+        if one is None or one.remaining_best is None or one.found is None or not one.remaining:
+            return ""
+        return (
+            f"; {one.remaining} pairs left, the best of them expected at {one.remaining_best:.4f}, better than what is found with "
+            f"probability {1 - one.found:.2f}"
+        )
+
+
+def _with_interval(entry: dict[str, Any]) -> str:
+    if entry["low"] is None:
+        return f"{entry['quality']:.4f}"
+    return f"{entry['quality']:.4f} ({entry['low']:.3f} to {entry['high']:.3f})"
+
+
+def journal_entry(
+    record: RunRecord, metric: Metric, seconds: float, before: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """What a record says of its pair, on the images that the folds put aside in turn; 95 % interval."""
+    quality, error = record.quality(metric=metric), record.standard_error(metric)
+    known = [one["quality"] for one in before if one["quality"] is not None]
+    return {
+        "seconds": round(seconds, 1),
+        "pair": pair_name(record),
+        "what": "fine-tuned" if record.recipe.finetune else "frozen",
+        "quality": quality,
+        "low": None if quality is None or error is None else max(quality - OTHER_95 * error, 0.0),
+        "high": None if quality is None or error is None else min(quality + OTHER_95 * error, 1.0),
+        "best_so_far": max([*known, *([] if quality is None else [quality])], default=None),
+    }
+
+
+def pair_name(record: RunRecord) -> str:
+    """`backbone × head`, with `(fine-tuned)` where it is."""
+    from lib.performance_prediction.boosting.cells import pair_of
+
+    return pair_of(record).label
+
+
+@dataclass
+class Promising:
+    """The policy's order within the time, until nothing that is left is likely to be better than what was found."""
+
+    policy: BudgetPolicy
+    info: DataSetInfo
+    within: Within
+    hearing: Hearing
+    stopped: str = ""
+
+    def next(self, remaining: Sequence[PlannedCell], finished: Sequence[RunRecord]) -> PlannedCell | None:
+        """As `Ordering.next`."""
+        outlook = self.policy.outlook(self.info, [_pair(p.cell) for p in remaining], finished)
+        self.hearing.outlook = outlook
+        known = {one.pair for one in self.policy.expected(self.info, finished)}
+        unknown = [one for one in remaining if _pair(one.cell) not in known]
+        if not unknown and outlook.found is not None and outlook.found >= FOUND:
+            self.stopped = (
+                f"nothing promising is left: with probability {outlook.found:.2f} none of the {len(remaining)} pairs that were "
+                "not run is better than what was found"
+            )
+            return None
+        chosen = self.within.next(remaining, finished)
+        self.stopped = "" if chosen else self.within.stopped
+        return chosen
+
+
+def _pair(cell: Cell) -> Pair:
+    return Pair(cell.backbone.name, cell.column)
+
+
+@dataclass
+class Search:
+    """Runs cells on the inner folds and keeps their records in OUT/records. `settings`: those of OUT; `rates`: seconds from the
+    records there were before; `stopped`: why no further cell was run; `slowness`: how much longer cells took than they should."""
+
+    data_set: DataSet
+    networks: Sequence[BackboneInfo]
+    settings: Settings
+    rates: Rates
+    policy: BudgetPolicy
+    hearing: Hearing
+    seed: int
+    stopped: str = ""
+    slowness: float = 1.0
+    backbones: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def info(self) -> DataSetInfo:
+        """The inner data set as its records name it."""
+        return self.data_set.info()
+
+    @property
+    def store(self) -> RecordStore:
+        """The records of this fit."""
+        return RecordStore(self.settings.runs_dir)
+
+    def finished(self) -> list[RunRecord]:
+        """This fit's finished records."""
+        return self.store.read_all(("finished",))[0]
+
+    def frozen(self) -> None:
+        """The frozen pairs, until time is up or nothing promising is left."""
+        heads = CLASS_HEADS if self.data_set.task == "classification" else MASK_HEADS
+        plan = self.plan(self.networks, heads)
+        self._run(plan)
+
+    def _run(self, plan: Plan) -> None:
+        left = self.hearing.end_s - self.hearing.spent()
+        ordering = Promising(self.policy, self.info, Within(left, self._rank), self.hearing)
+        info = self.info
+        sets = {(info.name, info.fingerprint): self.data_set}
+        try:
+            run_sweep(plan, sets, self.settings, self.hearing, ordering, measures_latency=False)
+        except OutOfTime:
+            ordering.stopped = "the time is up"
+        self.stopped, self.slowness = ordering.stopped or "every pair was run", ordering.within.slowness()
+
+    def _rank(self, cells: Sequence[PlannedCell], finished: Sequence[RunRecord]) -> list[int]:
+        options = [Option(p.cell.data_set, _pair(p.cell), p.cell.seed, p.cost_s) for p in cells]
+        return self.policy.order(options, finished)
+
+    def plan(
+        self,
+        networks: Sequence[BackboneInfo],
+        heads: Sequence[str],
+        finetune: bool = False,
+        epochs: int | None = None,
+    ) -> Plan:
+        """The cells of networks × heads against the records of this fit."""
+        folds = TUNED_FOLDS if finetune else None
+        names = tuple(one.name for one in networks)
+        request = Request((), names, tuple(heads), (self.seed,), epochs, finetune, folds=folds)
+        selection = Selection(request, (ChosenDataSet(self.data_set, self.info),), tuple(networks))
+        precision = choose_precision(self.settings.precision, choose_device(self.settings.device))
+        return plan_cells(
+            cells_of(selection, self.settings, precision),
+            lambda cell: find_done(self.store, cell, self.settings),
+            Estimates(self.rates),
+            skip_failed=True,
+            cached=lambda cell: are_cached(self.data_set, self._backbone(cell.backbone.name), self.settings),
+        )
+
+    def _backbone(self, name: str) -> Any:
+        if name not in self.backbones:
+            self.backbones[name] = open_backbone(name, self.settings)
+        return self.backbones[name]
+
+    def finetuned(self, refit_s: Callable[[float], float]) -> None:
+        """The networks of the best frozen pairs, fine-tuned on two folds, as long as that and training the winner again is
+        expected to fit. `refit_s`: seconds of one fold → seconds of what follows."""
+        for name, epochs in self._tuning_order():
+            info = next(one for one in self.networks if one.name == name)
+            plan = self.plan([info], [TUNED_HEADS[self.data_set.task]], finetune=True, epochs=epochs)
+            cell = plan.cells[0]
+            if not cell.to_run:
+                continue
+            fold_s = self.tuning_s(cell.cell)
+            left = self.hearing.end_s - self.hearing.spent()
+            if fold_s * len(cell.cell.recipe.folds) + refit_s(fold_s) > left:
+                self.stopped = f"fine-tuning {name} is expected to take {fold_s:.0f} s a fold, {max(left, 0):.0f} s are left"
+                continue
+            self._tune(plan)
+
+    def _tune(self, plan: Plan) -> None:
+        info = self.info
+        sets = {(info.name, info.fingerprint): self.data_set}
+        try:
+            run_sweep(plan, sets, self.settings, self.hearing, measures_latency=False)
+            self.stopped = "every promising pair was fine-tuned"
+        except OutOfTime:
+            self.stopped = "the time is up"
+
+    def _tuning_order(self) -> Iterator[tuple[str, int | None]]:
+        """Networks by their best frozen pair, none where that leaves nothing to gain."""
+        metric = self.hearing.metric
+        best: dict[str, float] = {}
+        for record in self.finished():
+            if not record.recipe.finetune:
+                name = record.backbone.name
+                best[name] = max(best.get(name, 0.0), record.quality(metric=metric) or 0.0)
+        if best and max(best.values()) >= GOOD_ENOUGH:
+            return
+        for name in sorted(best, key=lambda one: -best[one]):
+            yield name, None
+
+    def tuning_s(self, cell: Cell) -> float:
+        """Seconds that one fold of fine-tuning takes: passes over the images at the speed that this run has seen."""
+        passes = BACKWARD * cell.data_set.n_train * cell.recipe.epochs
+        judged = (cell.data_set.n_images - cell.data_set.n_train) * (cell.recipe.epochs + 1)
+        return (passes + judged + cell.data_set.n_images) * self._image_s(cell) * self.slowness
+
+    def _image_s(self, cell: Cell) -> float:
+        """Seconds of one image in one forward pass."""
+        own = Rates.of(self.finished(), self._device())
+        rate = own.features.get(cell.backbone.name) or self.rates.features.get(cell.backbone.name)
+        if rate is not None:
+            return rate
+        pixels = cell.recipe.image_height_px * cell.recipe.image_width_px
+        larger = pixels / cell.backbone.input_size_px**2 if pixels else 1.0
+        return Estimates().features_s(cell) / cell.data_set.n_images * max(larger, 1.0)
+
+    def _device(self) -> str:
+        from lib.zoo.devices import device_name
+
+        return device_name(choose_device(self.settings.device))

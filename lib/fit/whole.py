@@ -1,0 +1,26 @@
+"""A fit from its first look at the folder to the last file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from lib.config import Settings
+from lib.fit.course import begun, chosen, prepare, searched
+from lib.fit.finishing import Finished, finish
+from lib.fit.request import Request
+from lib.fit.search import Watch
+
+
+def fitted(
+    request: Request,
+    settings: Settings,
+    watch: Watch | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Finished:
+    """Runs all of it. `clock`: what the budget is counted in. Raises CvAutomlError, one sentence, for a folder, an OUT or limits
+    that leave nothing to do."""
+    fit = begun(request, settings, watch or Watch(), clock)
+    prepare(fit)
+    searched(fit)
+    return finish(fit, chosen(fit))
