@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "performance_prediction": GROUND | {"records"},
     "recommendation": GROUND | {"records", "performance_prediction"},
     "reporting": GROUND | {"records", "datasets", "features", "zoo", "benchmark", "performance_prediction", "recommendation"},
-    "commands": GROUND | {"records", "datasets", "features", "zoo", "inference", "benchmark", "performance_prediction", "recommendation", "reporting"},
+    "fit": GROUND | {"records", "datasets", "features", "zoo", "inference", "benchmark", "performance_prediction", "recommendation"},
+    "commands": GROUND | {"fit", "records", "datasets", "features", "zoo", "inference", "benchmark", "performance_prediction", "recommendation", "reporting"},
 }  # fmt: skip
 TORCH_FREE = ["records", "datasets", "performance_prediction", "recommendation", "reporting"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,14 +19,13 @@ from lib.command_line import (
     json_option,
     metric_option,
     seed_option,
-    terminal,
     weights_options,
 )
 from lib.config import Settings
 from lib.errors import CvAutomlError, printable
 
 if TYPE_CHECKING:
-    from lib.fit.search import Watch
+    from lib.fit.hearing import Watch
     from lib.inference.predict_folder import Told
     from lib.records.schema import Metric
 
@@ -77,6 +77,7 @@ def run(
 
     Ctrl-C keeps and exports the best so far; the same command goes on where it stopped.
     """
+    began = time.perf_counter()  # loading libraries takes seconds as well
     from lib.benchmark.budget import seconds_of
     from lib.fit.request import Request
 
@@ -94,7 +95,7 @@ def run(
     from lib.fit.whole import fitted
 
     with _watching(as_json) as watch:
-        finished = fitted(request, settings, watch)
+        finished = fitted(request, settings, watch, began=began)
     if as_json:
         return echo_json(finished.report)
     _tell(finished.report, finished.out)
@@ -105,7 +106,7 @@ def _watching(as_json: bool) -> Iterator[Watch]:
     """Lines that stay, and on a terminal one that says what is going on."""
     from rich.console import Console
 
-    from lib.fit.search import Watch
+    from lib.fit.hearing import Watch
 
     console = Console(stderr=True)
     say = functools.partial(click.echo, err=as_json)
@@ -122,7 +123,9 @@ def _tell(report: dict[str, Any], out: Path) -> None:
     test, costs = report["test"], report["costs"]
     interval = "" if test["low"] is None else f" (95 %: {test['low']:.4f} to {test['high']:.4f})"
     value = "not measured" if test["value"] is None else f"{test['value']:.4f}{interval}"
-    click.echo(printable(f"{report['chosen']['pair']}: {test['metric']} on {test['n_test']} test images {value}"))
+    click.echo(
+        printable(f"{report['chosen']['pair']}: {test['metric']} on {test['n_test']} test images {value}")
+    )
     click.echo(
         f"{costs['parameters']:,} parameters, {costs['model_bytes'] / 1e6:.1f} MB, {costs['latency_ms']:.1f} ms an image; "
         f"took {costs['seconds']:.0f} of {costs['budget_s']:.0f} s"
@@ -164,7 +167,9 @@ def predict(model: Path, folder: Path, to: Path | None, as_json: bool) -> None:
 
 def _refuse(model: Path, folder: Path, to: Path) -> None:
     if not (model / "model.onnx").is_file():
-        raise CvAutomlError(f"{model}: there is no model.onnx in it; name the folder that `fit.py DIR --to` filled")
+        raise CvAutomlError(
+            f"{model}: there is no model.onnx in it; name the folder that `fit.py DIR --to` filled"
+        )
     if not folder.is_dir():
         raise CvAutomlError(f"{folder}: no folder of images")
     if to.resolve().is_relative_to(folder.resolve()):

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lib.fit.choice import Candidate, Choice, choose
+from lib.fit.hearing import pair_name
 from lib.fit.networks import Latencies
 from lib.fit.place import Place
 from lib.fit.request import Request
-from lib.fit.search import Search, pair_name
+from lib.fit.search import Search
 from lib.records import RunRecord
 from lib.records.schema import Metric
 from lib.zoo.metrics import ranking_metrics, standard_errors
@@ -30,11 +31,15 @@ class Chosen:
     candidate: Candidate | None = None
 
 
-def chosen_of(search: Search, place: Place, latencies: Latencies, request: Request, metric: Metric) -> Chosen | None:
+def chosen_of(
+    search: Search, place: Place, latencies: Latencies, request: Request, metric: Metric
+) -> Chosen | None:
     """Out of everything that finished; None where nothing did, or nothing within the limits."""
     records = [one for one in search.finished() if one.quality(metric=metric) is not None]
     limit = request.max_parameters
-    allowed = [one for one in records if limit is None or one.backbone.parameters + one.head.parameters <= limit]
+    allowed = [
+        one for one in records if limit is None or one.backbone.parameters + one.head.parameters <= limit
+    ]
     if not allowed:
         return None
     if search.data_set.task == "segmentation":
@@ -49,7 +54,7 @@ def _of_masks(records: Sequence[RunRecord], latencies: Latencies, metric: Metric
     best = max(records, key=lambda one: quality[one.key])
     slack = 0.5 * (best.standard_error(metric) or 0.0)
     equals = [one for one in records if quality[one.key] >= quality[best.key] - slack]
-    equals.sort(key=lambda one: (latencies.of(one.backbone.name), one.head.parameters))
+    equals.sort(key=lambda one: (latencies.of(one.backbone), one.head.parameters))
     first = equals[0]
     told = f"the cheapest of {len(equals)} that cannot be told from {pair_name(best)}"
     return Chosen(
@@ -60,7 +65,7 @@ def _of_masks(records: Sequence[RunRecord], latencies: Latencies, metric: Metric
         quality[first.key],
         first.standard_error(metric),
         tuple(map(pair_name, equals)),
-        latencies.of(first.backbone.name),
+        latencies.of(first.backbone),
     )
 
 
@@ -74,12 +79,16 @@ def _of_classes(
 ) -> Chosen | None:
     data_set = search.data_set
     assert data_set.labels is not None
+    frozen = {one.backbone.name: one for one in records if not one.recipe.finetune}
     singles = []
     for one in records:
         answers = place.read_answers(one.key, len(data_set), len(data_set.classes))
         if answers is None:
             continue
-        cost = latencies.of(one.backbone.name), one.backbone.parameters + one.head.parameters
+        cost = (
+            latencies.of(one.backbone, frozen.get(one.backbone.name)),
+            one.backbone.parameters + one.head.parameters,
+        )
         singles.append(Candidate(pair_name(one), (one.key,), answers, *cost))
     if not singles:
         return None

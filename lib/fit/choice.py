@@ -40,7 +40,7 @@ class Candidate:
     @property
     def known(self) -> npt.NDArray[np.bool_]:
         """Where it answered, (n_files,)."""
-        return np.isfinite(self.answers).all(axis=1)
+        return np.asarray(np.isfinite(self.answers).all(axis=1))
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ def best_temperature(probabilities: Floats, labels: Labels) -> float:
 def calibrated(candidate: Candidate, labels: Labels) -> Candidate:
     """A single model with its temperature, its answers tempered by it."""
     temperature = best_temperature(candidate.answers, labels)
-    return replace(candidate, answers=tempered(candidate.answers, temperature), temperatures=(temperature, 1.0))
+    return replace(
+        candidate, answers=tempered(candidate.answers, temperature), temperatures=(temperature, 1.0)
+    )
 
 
 def brier(candidate: Candidate, labels: Labels, metric: Metric) -> Floats:

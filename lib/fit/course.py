@@ -18,19 +18,23 @@ from lib.features.fact_sheet import FactSheet, fact_sheet
 from lib.files import short_hash
 from lib.fit.candidates import Chosen, chosen_of
 from lib.fit.division import Division, divided
+from lib.fit.hearing import Hearing, Watch
 from lib.fit.networks import Latencies, networks, within
 from lib.fit.place import Place, State, require_place
 from lib.fit.request import Request
-from lib.fit.search import Hearing, Search, Watch
+from lib.fit.search import Search
 from lib.recommendation.budget_policy import BudgetPolicy
 from lib.records import RecordStore
 from lib.records.costs import Rates
-from lib.records.schema import Metric
+from lib.records.schema import Metric, Task
 from lib.zoo.devices import choose_device, device_name, set_threads
 
 FINISH_S = 10.0  # what choice, export and report take on one slow core, found by running them
 FINISH_SHARE = 0.06
 MOST_FINISH = 0.35  # of the budget
+# A budget is shared by so many networks at most: seconds of it for each.
+NETWORK_S: dict[Task, float] = {"classification": 12.0, "segmentation": 60.0}
+FEWEST = 2
 
 
 @dataclass
@@ -70,11 +74,15 @@ class Fit:
 
 
 def begun(
-    request: Request, settings: Settings, watch: Watch, clock: Callable[[], float] = time.perf_counter
+    request: Request,
+    settings: Settings,
+    watch: Watch,
+    clock: Callable[[], float] = time.perf_counter,
+    began: float | None = None,
 ) -> Fit:
     """Reads the folder, puts the test part aside, and looks at the rest. Raises CvAutomlError, one sentence, for a folder that
     nothing can be fitted to and an OUT that cannot be used."""
-    began = clock()
+    began = clock() if began is None else began
     root, _ = locate(request.folder, settings)
     require_place(request.out, root)
     set_threads(settings.threads)
@@ -101,8 +109,9 @@ def prepare(fit: Fit) -> None:
     own = fit.place_settings
     fit.latencies = Latencies(own)
     fit.watch.status("finding networks")
+    each = NETWORK_S[fit.division.inner.task]
     found = within(
-        networks(fit.request.backbones, own),
+        networks(fit.request.backbones, own, max(FEWEST, int(fit.request.budget_s / each))),
         fit.latencies,
         fit.request.max_latency_ms,
         fit.request.max_parameters,
@@ -178,7 +187,9 @@ def chosen(fit: Fit) -> Chosen:
     found = chosen_of(fit.search, fit.place, fit.latencies, fit.request, fit.metric)
     if found is not None:
         interval = "" if found.error is None else f" ± {1.96 * found.error:.4f}"
-        quality = "" if found.quality is None else f"; {fit.metric} on the folds {found.quality:.4f}{interval}"
+        quality = (
+            "" if found.quality is None else f"; {fit.metric} on the folds {found.quality:.4f}{interval}"
+        )
         fit.watch.line(f"chosen: {found.name}, {found.reason}{quality}")
         return found
     failed = [one.reason for one in fit.search.store.read_all(("failed", "incompatible"))[0] if one.reason]

@@ -17,11 +17,11 @@ from lib.fit.card import card_text
 from lib.fit.contact_sheet import draw_contact_sheet
 from lib.fit.course import Fit, oof_answers, parts_of, plain
 from lib.fit.handing_over import Handed, hand_over, remove_model
+from lib.fit.hearing import OTHER_95
 from lib.fit.measured import Measured, combined, measure, write_predictions
 from lib.fit.network import Nearness, directions
 from lib.fit.place import write_json
 from lib.fit.refit import Member, refitted
-from lib.fit.search import OTHER_95
 from lib.fit.second_look import SecondLook, second_look
 from lib.inference import predict_folder
 from lib.records import DataSetInfo
@@ -71,9 +71,7 @@ def looked(fit: Fit, found: Chosen, measured: Measured, members: Sequence[Member
     distances = np.full(len(fit.division.final), np.nan)
     distances[members[0].rows] = _own_distances(nearness)
     bits = fit.settings.split.near_duplicate_bits
-    return second_look(
-        fit.division.final, answers, distances, nearness.limit, parts_of(fit.division), bits
-    )
+    return second_look(fit.division.final, answers, distances, nearness.limit, parts_of(fit.division), bits)
 
 
 def _own_distances(nearness: Nearness) -> Any:
@@ -135,12 +133,16 @@ def _device(fit: Fit) -> Any:
 def chosen_facts(found: Chosen, members: Sequence[Member], fit: Fit) -> dict[str, Any]:
     """What was chosen, with what settings, and why."""
     half = None if found.error is None else OTHER_95 * found.error
-    validation = None if found.quality is None else {
-        "metric": fit.metric,
-        "value": found.quality,
-        "low": None if half is None else max(found.quality - half, 0.0),
-        "high": None if half is None else min(found.quality + half, 1.0),
-    }
+    validation = (
+        None
+        if found.quality is None
+        else {
+            "metric": fit.metric,
+            "value": found.quality,
+            "low": None if half is None else max(found.quality - half, 0.0),
+            "high": None if half is None else min(found.quality + half, 1.0),
+        }
+    )
     return {
         "pair": found.name,
         "members": [_member_facts(one, found.temperatures[i]) for i, one in enumerate(members)],
@@ -170,9 +172,7 @@ def _member_facts(one: Member, temperature: float) -> dict[str, Any]:
     }
 
 
-def calibration_of(
-    found: Chosen, measured: Measured, members: Sequence[Member], fit: Fit
-) -> dict[str, Any]:
+def calibration_of(found: Chosen, measured: Measured, members: Sequence[Member], fit: Fit) -> dict[str, Any]:
     """How far the probabilities can be believed on the test part, before and after the temperature, and the limit of likeness."""
     nearness = Nearness.of(members[0].features)
     told: dict[str, Any] = {

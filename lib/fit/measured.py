@@ -13,8 +13,8 @@ import numpy.typing as npt
 from lib.datasets import DataSet
 from lib.files import csv_text, write_atomically
 from lib.fit.choice import tempered
+from lib.fit.hearing import OTHER_95
 from lib.fit.refit import Member
-from lib.fit.search import OTHER_95
 from lib.inference import predict_folder
 from lib.records import FinalMetrics
 from lib.records.schema import Metric
@@ -38,7 +38,8 @@ class Measured:
         """As fit.json has it."""
         value, low, high = self.value(metric)
         per_class = {
-            name: {**values, "n": round(values.get("support", 0))} for name, values in self.final.per_class.items()
+            name: {**values, "n": round(values.get("support", 0))}
+            for name, values in self.final.per_class.items()
         }
         return {
             "metric": metric,
@@ -103,7 +104,13 @@ def _class_rows(
     for i, given in zip(rows.tolist(), answers, strict=True):
         best = int(given.argmax())
         shown = [round(float(p), 6) for p in given]
-        yield data_set.files[i], data_set.classes[data_set.labels[i]], data_set.classes[best], shown[best], *shown
+        yield (
+            data_set.files[i],
+            data_set.classes[data_set.labels[i]],
+            data_set.classes[best],
+            shown[best],
+            *shown,
+        )
 
 
 def _mask_rows(

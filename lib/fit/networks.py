@@ -9,9 +9,11 @@ from statistics import median
 
 import numpy as np
 
+from lib.benchmark.plan import MACS_PER_S
 from lib.config import Settings
 from lib.errors import CvAutomlError, TooLittleDataError, WeightsError
-from lib.records import BackboneInfo
+from lib.records import BackboneInfo, RunRecord
+from lib.records.costs import features_rate
 from lib.zoo.backbones import backbone_names, describe_backbone, open_backbone
 from lib.zoo.catalogue import CURATED
 from lib.zoo.network import NetworkBackbone
@@ -20,12 +22,12 @@ from lib.zoo.weights import find_in_cache
 CALLS = 5
 
 
-def networks(wanted: Sequence[str], settings: Settings) -> list[BackboneInfo]:
-    """The networks asked for, else all with weights in weights_dir or the Hugging Face cache, the smallest computation first;
-    where there are none, those that the hub has. Raises CvAutomlError where none can be used."""
+def networks(wanted: Sequence[str], settings: Settings, most: int) -> list[BackboneInfo]:
+    """The networks asked for, else the `most` smallest with weights in weights_dir or the Hugging Face cache, the least
+    computation first; where there are none, those that the hub has. Raises CvAutomlError where none can be used."""
     if wanted:
         return _sorted([describe_backbone(name, settings) for name in wanted])
-    there = at_hand(settings)
+    there = at_hand(settings)[:most]
     if there:
         return _sorted([describe_backbone(name, settings) for name in there])
     found, problem = [], ""
@@ -44,28 +46,34 @@ def _sorted(found: list[BackboneInfo]) -> list[BackboneInfo]:
 
 
 def at_hand(settings: Settings) -> list[str]:
-    """Names of networks whose weights lie on this machine; nothing is asked of the network."""
+    """Names of networks whose weights lie on this machine, the smallest file of weights_dir first; no hub is asked."""
     folder = settings.weights_dir
-    files = sorted(folder.glob("*.safetensors")) if folder and folder.is_dir() else []
+    files = list(folder.glob("*.safetensors")) if folder and folder.is_dir() else []
+    files.sort(key=lambda path: (path.stat().st_size, path.name))
     names = [path.stem for path in files]
     return [*names, *(name for name in CURATED if name not in names and find_in_cache(name))]
 
 
 @dataclass
 class Latencies:
-    """Milliseconds that one image takes each network on this machine, measured when first asked for: the median of a few calls,
-    enough to see which of two networks is the cheaper."""
+    """Milliseconds that one image takes each network on this machine: the median of a few calls where a limit has to be kept;
+    else what its features took, which tells the cheaper of two as well and costs nothing."""
 
     settings: Settings
     known: dict[str, float] = field(default_factory=dict)
 
-    def of(self, name: str) -> float:
+    def of(self, info: BackboneInfo, record: RunRecord | None = None) -> float:
         """Of the network alone."""
-        if name not in self.known:
-            self.known[name] = self._measured(name)
-        return self.known[name]
+        rate = features_rate(record) if record else None
+        return self.known.get(info.name, 1000 * (info.flops / MACS_PER_S if rate is None else rate))
 
-    def _measured(self, name: str) -> float:
+    def measured(self, info: BackboneInfo) -> float:
+        """Measured once."""
+        if info.name not in self.known:
+            self.known[info.name] = self._measure(info.name)
+        return self.known[info.name]
+
+    def _measure(self, name: str) -> float:
         backbone = open_backbone(name, self.settings)
         assert isinstance(backbone, NetworkBackbone)
         image = np.zeros((1, backbone.input.height_px, backbone.input.width_px, 3), dtype=np.uint8)
@@ -94,11 +102,11 @@ def within(
         )
     if max_latency_ms is None:
         return small
-    quick = [one for one in small if latencies.of(one.name) <= max_latency_ms]
+    quick = [one for one in small if latencies.measured(one) <= max_latency_ms]
     if not quick:
-        least = min(small, key=lambda one: latencies.of(one.name))
+        least = min(small, key=lambda one: latencies.measured(one))
         raise CvAutomlError(
             f"no network answers within {max_latency_ms:g} ms on this machine; the quickest, {least.name}, took "
-            f"{latencies.of(least.name):.1f} ms: raise --max-latency-ms"
+            f"{latencies.measured(least):.1f} ms: raise --max-latency-ms"
         )
     return quick

@@ -45,7 +45,11 @@ class Place:
         there = _read_state(out)
         if there is None:
             return cls(out, wanted)
-        for name, what in (("fingerprint", "images or labels"), ("test_part", "a test part"), ("seed", "a seed")):
+        for name, what in (
+            ("fingerprint", "images or labels"),
+            ("test_part", "a test part"),
+            ("seed", "a seed"),
+        ):
             if getattr(there, name) != getattr(wanted, name):
                 raise CvAutomlError(
                     f"{out} holds a fit of {there.data_set} with other {what}: choose another folder with --to, or remove it"
@@ -113,7 +117,9 @@ def require_place(out: Path, folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise CvAutomlError(f"cannot write into {out}: {error.strerror or error}; choose another folder with --to") from error
+        raise CvAutomlError(
+            f"cannot write into {out}: {error.strerror or error}; choose another folder with --to"
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:

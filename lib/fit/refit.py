@@ -121,7 +121,9 @@ def features_of(
     sized, found = SizedImages(data_set, spec), []
     with torch.inference_mode():
         for some in np.split(rows, range(BATCH, len(rows), BATCH)):
-            found.append(pooled(network, normalised_tensor(torch.from_numpy(sized.images(some)), spec)).numpy())
+            found.append(
+                pooled(network, normalised_tensor(torch.from_numpy(sized.images(some)), spec)).numpy()
+            )
     return np.concatenate(found)
 
 

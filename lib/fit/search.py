@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lib.benchmark.budget import Within
-from lib.benchmark.folds import TrainedFold
-from lib.benchmark.listening import Listener
 from lib.benchmark.plan import Cell, Estimates, Plan, PlannedCell, plan_cells
 from lib.benchmark.prepare import cells_of
 from lib.benchmark.selection import ChosenDataSet, Request, Selection
@@ -16,12 +14,11 @@ from lib.benchmark.sweep import find_done, run_sweep
 from lib.config import Settings
 from lib.datasets import DataSet
 from lib.features.embeddings import are_cached
-from lib.fit.place import Place
+from lib.fit.hearing import Hearing, OutOfTime
 from lib.performance_prediction.boosting.cells import Pair
-from lib.recommendation.budget_policy import BudgetPolicy, Option, Outlook
-from lib.records import BackboneInfo, DataSetInfo, EpochEntry, RecordStore, RunRecord
+from lib.recommendation.budget_policy import BudgetPolicy, Option
+from lib.records import BackboneInfo, DataSetInfo, RecordStore, RunRecord
 from lib.records.costs import Rates
-from lib.records.schema import Metric
 from lib.zoo.backbones import open_backbone
 from lib.zoo.devices import choose_device, choose_precision
 
@@ -32,105 +29,6 @@ TUNED_FOLDS = 2
 BACKWARD = 3.5  # a training step on images, in forward passes
 FOUND = 0.97  # probability of having found the best pair from which nothing else is run
 GOOD_ENOUGH = 0.998
-OTHER_95 = 1.96
-
-
-class OutOfTime(KeyboardInterrupt):
-    """The budget is spent: the running cell ends as Ctrl-C would end it."""
-
-
-@dataclass
-class Watch:
-    """Whoever watches a fit: `line` for what stays, `status` for what is going on, in words."""
-
-    line: Callable[[str], None] = lambda sentence: None
-    status: Callable[[str], None] = lambda sentence: None
-
-
-@dataclass
-class Hearing(Listener):
-    """Keeps the answers of every trained cell, writes the journal, and ends a cell when time is up."""
-
-    place: Place
-    metric: Metric
-    spent: Callable[[], float]
-    end_s: float
-    watch: Watch
-    outlook: Outlook | None = None
-
-    def _go_on(self) -> None:
-        if self.spent() > self.end_s:
-            raise OutOfTime
-
-    def features_progress(self, cell: Cell, done: int, total: int) -> None:
-        self._go_on()
-        self.watch.status(f"{cell.backbone.name}: {done} of {total} images; {self._left()}")
-
-    def cell_starts(self, cell: Cell) -> None:
-        self._go_on()
-        self.watch.status(f"{cell.backbone.name} × {cell.column}; {self._left()}")
-
-    def epoch_ends(self, cell: Cell, entry: EpochEntry) -> None:
-        self._go_on()
-        self.watch.status(f"{cell.backbone.name} × {cell.column}, epoch {entry.epoch}; {self._left()}")
-
-    def cell_trained(self, cell: Cell, folds: Sequence[TrainedFold]) -> None:
-        self.place.write_answers(cell.key, folds)
-
-    def cell_ends(self, cell: Cell, record: RunRecord) -> None:
-        entry = journal_entry(record, self.metric, self.spent(), self.place.journal)
-        self.place.journal.append(entry)
-        self.place.keep(self.spent())
-        self.watch.line(self._told(entry, record))
-
-    def _left(self) -> str:
-        return f"{max(self.end_s - self.spent(), 0):.0f} s left to search"
-
-    def _told(self, entry: dict[str, Any], record: RunRecord) -> str:
-        when = f"{entry['seconds']:6.1f} s  {entry['pair']}"
-        if entry["quality"] is None:
-            return f"{when}: {record.status}: {record.reason}"
-        best = f"best so far {entry['best_so_far']:.4f}"
-        return f"{when}: {self.metric} {_with_interval(entry)}; {best}{self._expected()}"
-
-    def _expected(self) -> str:
-        one = self.outlook
-        if one is None or one.remaining_best is None or one.found is None or not one.remaining:
-            return ""
-        return (
-            f"; {one.remaining} pairs left, the best of them expected at {one.remaining_best:.4f}, better than what is found with "
-            f"probability {1 - one.found:.2f}"
-        )
-
-
-def _with_interval(entry: dict[str, Any]) -> str:
-    if entry["low"] is None:
-        return f"{entry['quality']:.4f}"
-    return f"{entry['quality']:.4f} ({entry['low']:.3f} to {entry['high']:.3f})"
-
-
-def journal_entry(
-    record: RunRecord, metric: Metric, seconds: float, before: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
-    """What a record says of its pair, on the images that the folds put aside in turn; 95 % interval."""
-    quality, error = record.quality(metric=metric), record.standard_error(metric)
-    known = [one["quality"] for one in before if one["quality"] is not None]
-    return {
-        "seconds": round(seconds, 1),
-        "pair": pair_name(record),
-        "what": "fine-tuned" if record.recipe.finetune else "frozen",
-        "quality": quality,
-        "low": None if quality is None or error is None else max(quality - OTHER_95 * error, 0.0),
-        "high": None if quality is None or error is None else min(quality + OTHER_95 * error, 1.0),
-        "best_so_far": max([*known, *([] if quality is None else [quality])], default=None),
-    }
-
-
-def pair_name(record: RunRecord) -> str:
-    """`backbone × head`, with `(fine-tuned)` where it is."""
-    from lib.performance_prediction.boosting.cells import pair_of
-
-    return pair_of(record).label
 
 
 @dataclass
@@ -141,14 +39,14 @@ class Promising:
     info: DataSetInfo
     within: Within
     hearing: Hearing
+    known: frozenset[Pair]
     stopped: str = ""
 
     def next(self, remaining: Sequence[PlannedCell], finished: Sequence[RunRecord]) -> PlannedCell | None:
         """As `Ordering.next`."""
         outlook = self.policy.outlook(self.info, [_pair(p.cell) for p in remaining], finished)
         self.hearing.outlook = outlook
-        known = {one.pair for one in self.policy.expected(self.info, finished)}
-        unknown = [one for one in remaining if _pair(one.cell) not in known]
+        unknown = [one for one in remaining if _pair(one.cell) not in self.known]
         if not unknown and outlook.found is not None and outlook.found >= FOUND:
             self.stopped = (
                 f"nothing promising is left: with probability {outlook.found:.2f} none of the {len(remaining)} pairs that were "
@@ -156,6 +54,9 @@ class Promising:
             )
             return None
         chosen = self.within.next(remaining, finished)
+        if chosen is None and not finished:
+            # Better one model than none: estimates are rough, and the clock ends it in time.
+            chosen = min(remaining, key=lambda one: one.cost_s)
         self.stopped = "" if chosen else self.within.stopped
         return chosen
 
@@ -202,8 +103,10 @@ class Search:
 
     def _run(self, plan: Plan) -> None:
         left = self.hearing.end_s - self.hearing.spent()
-        ordering = Promising(self.policy, self.info, Within(left, self._rank), self.hearing)
         info = self.info
+        known = frozenset(one.pair for one in self.policy.expected(info, []))
+        clock = Within(left, self._rank, now=self.hearing.spent)
+        ordering = Promising(self.policy, info, clock, self.hearing, known)
         sets = {(info.name, info.fingerprint): self.data_set}
         try:
             run_sweep(plan, sets, self.settings, self.hearing, ordering, measures_latency=False)

@@ -57,7 +57,9 @@ def contradictions(answers: Floats, labels: Labels) -> npt.NDArray[np.int64]:
     known = np.flatnonzero(np.isfinite(answers).all(axis=1))
     shown, truth = answers[known], labels[known]
     n_classes = answers.shape[1]
-    usual = np.array([shown[truth == k, k].mean() if (truth == k).any() else np.inf for k in range(n_classes)])
+    usual = np.array(
+        [shown[truth == k, k].mean() if (truth == k).any() else np.inf for k in range(n_classes)]
+    )
     confident = np.where(shown >= usual, shown, -1.0)
     best = confident.argmax(axis=1)
     rows = np.arange(len(known))

@@ -205,7 +205,9 @@ def predict(
     draft = out / f".{table}.tmp"
     with draft.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header if model.limit is None else [*header, "distance", "unlike the training images"])
+        writer.writerow(
+            header if model.limit is None else [*header, "distance", "unlike the training images"]
+        )
         for number, file in enumerate(files, start=1):
             try:
                 image = read(folder / file)

@@ -70,6 +70,7 @@ class BudgetPolicy:
     metric: Metric | None = None
     reasons: list[str] = field(default_factory=list)
     _models: dict[str, FittedRowModel | None] = field(default_factory=dict)
+    _last: tuple[object, Scenarios] | None = None  # order, outlook and expected ask one after the other
 
     def order(self, options: Sequence[Option], own: Sequence[RunRecord]) -> list[int]:
         """Positions of all options, the one to run first in front. `own`: finished runs on these data sets so far."""
@@ -133,9 +134,12 @@ class BudgetPolicy:
     def _scenarios(
         self, model: FittedRowModel, data_set: DataSetInfo, measured: Mapping[Pair, float]
     ) -> Scenarios:
-        values = np.array([measured.get(pair, np.nan) for pair in model.pairs])
-        facts = self.facts.get(data_set.name)
-        return model.model.scenarios(values, model.line(facts) if facts else None)
+        asked = data_set.name, tuple(sorted(measured.items()))
+        if self._last is None or self._last[0] != asked:
+            values = np.array([measured.get(pair, np.nan) for pair in model.pairs])
+            facts = self.facts.get(data_set.name)
+            self._last = asked, model.model.scenarios(values, model.line(facts) if facts else None)
+        return self._last[1]
 
     def _model(self, data_set: DataSetInfo) -> FittedRowModel | None:
         if data_set.name not in self._models:
