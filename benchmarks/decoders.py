@@ -10,25 +10,21 @@ for all alike. Writes benchmarks/results/decoders_<date>.json.
 from __future__ import annotations
 
 import itertools
-import json
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import torch
+from reports import RESULTS, write_report
 
 from lib.command_line import backbones_option, run_command, settings_options
-from lib.config import PROJECT_ROOT, Settings
+from lib.config import Settings
 from lib.datasets import load_data_set
 from lib.features.cache import FeatureCache
-from lib.files import write_atomically
-from lib.performance_prediction.table.circumstances import commit
 from lib.zoo.backbones import open_backbone
 from lib.zoo.heads import TrainingJob
 from lib.zoo.preprocessing import Kept
@@ -36,7 +32,6 @@ from lib.zoo.recipes import recipe_for
 from lib.zoo.segmentation.decoders import DECODERS
 from lib.zoo.segmentation.training import MaskTraining
 
-RESULTS = PROJECT_ROOT / "benchmarks" / "results"
 KINDS = ("memory", "disk", "none")
 
 
@@ -66,27 +61,23 @@ def main(
         seconds = found.setdefault(backbone, {})[decoder] = _measured(job, decoder, rounds)
         ratios = ", ".join(f"{kind} {seconds['none'] / seconds[kind]:.1f} times" for kind in KINDS[:2])
         click.echo(f"{backbone:26} {decoder:14} {seconds['none']:7.2f} CPU s an epoch; faster by {ratios}")
-    now = datetime.now(UTC)
-    report = {
-        "date": now.isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": f"{platform.machine()}, one core",
-        "torch": torch.__version__,
-        "data_set": data_set.name,
-        "images": images,
-        "size_px": [recipe.image_height_px, recipe.image_width_px],
-        "rounds": rounds,
-        "cpu_seconds_an_epoch": found,
-        "times_faster_than_none": {
+    path = write_report(
+        "decoders",
+        results,
+        threads=1,
+        data_set=data_set.name,
+        images=images,
+        size_px=[recipe.image_height_px, recipe.image_width_px],
+        rounds=rounds,
+        cpu_seconds_an_epoch=found,
+        times_faster_than_none={
             backbone: {
                 name: {kind: round(seconds["none"] / seconds[kind], 2) for kind in KINDS[:2]}
                 for name, seconds in decoders.items()
             }
             for backbone, decoders in found.items()
         },
-    }
-    path = results / f"decoders_{now:%Y-%m-%d}.json"
-    write_atomically(path, json.dumps(report, indent=1) + "\n")
+    )
     click.echo(f"wrote {path}")
 
 

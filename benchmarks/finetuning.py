@@ -8,24 +8,19 @@ benchmarks/results/finetuning_<date>.json.
 
 from __future__ import annotations
 
-import json
-import platform
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from time import process_time
 from typing import Any
 
 import click
-import torch
+from reports import RESULTS, write_report
 
 from lib.command_line import FILE, run_command, weights_options
-from lib.config import PROJECT_ROOT, Settings
+from lib.config import Settings
 from lib.datasets import load_data_set
-from lib.files import write_atomically
-from lib.performance_prediction.table.circumstances import commit
 from lib.zoo.augmentation import Augmentation, steps_of
 from lib.zoo.backbones import open_backbone
 from lib.zoo.course import optimizer_of
@@ -36,7 +31,6 @@ from lib.zoo.logistic import fitted_logistic
 from lib.zoo.preprocessing import Indices
 from lib.zoo.recipes import recipe_for
 
-RESULTS = PROJECT_ROOT / "benchmarks" / "results"
 AUGMENTATIONS = ("none", "flips", "light", "heavy")
 
 
@@ -53,19 +47,15 @@ def main(dataset: Path, backbone: str, batches: int, results: Path, settings: Se
     made = {n: Augmentation.of(steps_of(n, settings), height, width) for n in AUGMENTATIONS}
     measured = _measured(pair, made, batches)
     shares = {name: round(network / (network + rest), 3) for name, (network, rest) in measured.items()}
-    now = datetime.now(UTC)
-    report = {
-        "date": now.isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": f"{platform.machine()}, {threads} threads",
-        "torch": torch.__version__,
-        "backbone": backbone,
-        "batch_size": pair.job.recipe.batch_size,
-        "cpu_seconds_a_batch": {n: [round(value, 4) for value in values] for n, values in measured.items()},
-        "share_of_the_network": shares,
-    }
-    path = results / f"finetuning_{now:%Y-%m-%d}.json"
-    write_atomically(path, json.dumps(report, indent=1) + "\n")
+    path = write_report(
+        "finetuning",
+        results,
+        threads,
+        backbone=backbone,
+        batch_size=pair.job.recipe.batch_size,
+        cpu_seconds_a_batch={n: [round(value, 4) for value in values] for n, values in measured.items()},
+        share_of_the_network=shares,
+    )
     for name, share in shares.items():
         click.echo(f"{name:8} {share:.1%} of the time in the network")
     click.echo(f"wrote {path}")

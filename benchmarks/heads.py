@@ -8,31 +8,26 @@ benchmarks/results/heads_<date>.json.
 
 from __future__ import annotations
 
-import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
+from reports import RESULTS, write_report
 
 from lib.command_line import run_command, settings_options
-from lib.config import PROJECT_ROOT, Settings
+from lib.config import Settings
 from lib.datasets import DataSet, load_data_set
 from lib.features.embeddings import embeddings_of
-from lib.files import write_atomically
-from lib.performance_prediction.table.circumstances import commit
 from lib.zoo.backbones import Backbone, open_backbone
 from lib.zoo.heads import HEADS, TrainingJob
 from lib.zoo.pairing import heads_for
 from lib.zoo.recipes import recipe_for
 
-RESULTS = PROJECT_ROOT / "benchmarks" / "results"
 ONE, MANY = "mlp, 1 setting", "mlp, 24 settings"
 GRID_OF_24 = {
     "learning_rate": (0.01, 0.001, 0.003, 0.03),
@@ -62,21 +57,17 @@ def main(dataset: Path, backbone: str, rounds: int, results: Path, settings: Set
     )
     ratio = measured[MANY] / measured[ONE]
     sizes = {part: int((jobs[ONE].data_set.parts == part).sum()) for part in ("train", "validation", "test")}
-    now = datetime.now(UTC)
-    report = {
-        "date": now.isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": f"{platform.machine()}, one core",
-        "torch": torch.__version__,
-        "data_set": jobs[ONE].data_set.name,
-        "images": sizes,
-        "backbone": backbone,
-        "rounds": rounds,
-        "cpu_seconds_a_fold": {name: round(value, 3) for name, value in measured.items()},
-        "cost_of_24_settings_in_ones": round(ratio, 2),
-    }
-    path = results / f"heads_{now:%Y-%m-%d}.json"
-    write_atomically(path, json.dumps(report, indent=1) + "\n")
+    path = write_report(
+        "heads",
+        results,
+        threads=1,
+        data_set=jobs[ONE].data_set.name,
+        images=sizes,
+        backbone=backbone,
+        rounds=rounds,
+        cpu_seconds_a_fold={name: round(value, 3) for name, value in measured.items()},
+        cost_of_24_settings_in_ones=round(ratio, 2),
+    )
     for name, value in measured.items():
         click.echo(f"{name:18} {value:7.3f} CPU seconds a fold")
     click.echo(f"24 settings cost {ratio:.2f} times one; wrote {path}")

@@ -82,12 +82,11 @@ def _setting(over: str, task: Task) -> str:
 
 def _all_values(over: str, task: Task, settings: Settings) -> Sequence[str]:
     if over == "augmentation":
-        allowed = [
+        return [
             name
             for name, steps in settings.augmentations.items()
             if task == "classification" or not any(step.keys() & set(IMAGE_ONLY) for step in steps)
         ]
-        return allowed
     kind = "classes" if task == "classification" else settings.segmentation.masks
     known: dict[str, Sequence[str]] = {
         "loss": NAMES[kind],

@@ -21,13 +21,12 @@ from lib.features.cache import FeatureCache
 from lib.features.embeddings import Embeddings, embeddings_of
 from lib.inference.models import keep_model
 from lib.records import Environment, HeadInfo, Latency, RunRecord, Timing
-from lib.zoo.backbones import open_backbone
 from lib.zoo.base import Backbone
 from lib.zoo.devices import choose_device, environment, free_memory, is_out_of_memory, set_threads
 from lib.zoo.heads import HEADS, Head, TrainingJob, TrainingResult
 from lib.zoo.latency import NOT_QUIET, image_latency, pair_latency
 from lib.zoo.tuned import TRANSDUCTIVE
-from lib.zoo.upscaling import LEARNED, Upscaler, upscaler
+from lib.zoo.upscaling import Upscaler, opened_for
 
 RANDOM_WEIGHTS_NOTE = (
     "RANDOM WEIGHTS: the backbone was never trained; its numbers say nothing about the pretrained one"
@@ -53,10 +52,7 @@ class Bench:
     def backbone(self) -> Backbone:
         """The opened backbone."""
         if self.opened is None:
-            self.opened = open_backbone(self.backbone_name, self.settings)
-            if self.settings.upscale == LEARNED:
-                learned = upscaler(LEARNED, self.data_set.fold("folds", 0), self.settings)
-                self.opened.input = replace(self.opened.input, enlarge=learned)
+            self.opened = opened_for(self.data_set, self.backbone_name, self.settings)
         return self.opened
 
     def embeddings(self, on_batch: Callable[[int, int], None]) -> Embeddings:
@@ -172,8 +168,6 @@ def _not_kept(cell: Cell, bench: Bench, job: TrainingJob, first: TrainingResult)
     """Keeps the model of the first fold where that is asked for; what went wrong is a note, and no reason to lose the run."""
     if not bench.settings.keep_models:
         return ()
-    if bench.settings.upscale == LEARNED:
-        return ("its model was not kept: the network that enlarges its images would be missing",)
     try:
         keep_model(bench.settings.models_dir, cell.key, cell.data_set, cell.head, job, first)
     except CvAutomlError as error:

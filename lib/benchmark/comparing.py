@@ -9,16 +9,15 @@ import numpy as np
 from lib.benchmark.cell_run import Bench, job_of, train_folds
 from lib.benchmark.listening import Listener
 from lib.benchmark.plan import Cell
-from lib.benchmark.prepare import DEAR_FOLDS, cells_of
-from lib.benchmark.selection import Request, select
+from lib.benchmark.prepare import DEAR_FOLDS, prepared
+from lib.benchmark.selection import Request
 from lib.config import Settings
 from lib.errors import CvAutomlError
 from lib.zoo.comparison import REFERENCE, Answered, Comparison
-from lib.zoo.devices import choose_device, choose_precision, set_threads
+from lib.zoo.devices import choose_device
 from lib.zoo.heads import HEADS, TrainingResult
-from lib.zoo.latency import backbone_latency, head_latency, together
+from lib.zoo.latency import HEAD_BUDGET_S, backbone_latency, head_latency, together
 from lib.zoo.metrics import labels_of
-from lib.zoo.pairing import incompatibility
 
 
 def compared(request: Request, settings: Settings, listener: Listener) -> Comparison:
@@ -30,34 +29,33 @@ def compared(request: Request, settings: Settings, listener: Listener) -> Compar
     heads = tuple(dict.fromkeys((REFERENCE, *request.heads)))
     folds = request.folds or (DEAR_FOLDS if request.finetune else None)
     frozen = replace(request, heads=heads, finetune=False, folds=folds)
-    selection = select(frozen, settings)
-    if len(selection.data_sets) != 1:
+    sweep = prepared(frozen, settings)
+    if len(sweep.selection.data_sets) != 1:
         raise CvAutomlError("heads are compared on one data set: name one with --dataset")
-    data_set = selection.data_sets[0].data_set
-    labels = labels_of(data_set)
-    set_threads(settings.threads)
-    answered: list[Answered] = []
-    left_out, rows = [*selection.left_out], None
-    bench: Bench | None = None
-    precision = choose_precision(settings.precision, choose_device(settings.device))
-    cells = list(cells_of(selection, settings, precision))
+    chosen = sweep.selection.data_sets[0]
+    labels = labels_of(chosen.data_set)
+    planned = [*sweep.plan.cells]
     if request.finetune:
-        tuned = replace(selection, request=replace(frozen, finetune=True))
-        cells += [c for c in cells_of(tuned, settings, precision) if HEADS[c.head].can_finetune]
-    for cell in cells:
+        tuned = prepared(replace(frozen, finetune=True), settings).plan.cells
+        planned += [one for one in tuned if HEADS[one.cell.head].can_finetune]
+    answered: list[Answered] = []
+    left_out, rows = [*sweep.selection.left_out], None
+    bench: Bench | None = None
+    for one in planned:
+        cell = one.cell
         if bench is None or bench.backbone_name != cell.backbone.name:
-            bench = Bench(data_set, cell.backbone.name, settings)
+            bench = Bench(chosen.data_set, cell.backbone.name, settings)
         try:
-            if reason := incompatibility(cell.data_set, cell.backbone, cell.head, cell.recipe.finetune):
-                raise CvAutomlError(reason)
-            rows, one = _answered(cell, bench, listener)
+            if one.state == "incompatible":
+                raise CvAutomlError(one.reason or "")
+            rows, found = _answered(cell, bench, listener)
         except CvAutomlError as error:
             left_out.append(f"{cell.backbone.name} × {cell.column}: {error}")
             continue
-        answered.append(one)
+        answered.append(found)
     if rows is None:
-        raise CvAutomlError(f"nothing to compare on '{data_set.name}': " + "; ".join(left_out))
-    return Comparison(selection.data_sets[0].info, labels[rows], tuple(answered), tuple(left_out))
+        raise CvAutomlError(f"nothing to compare on '{chosen.info.name}': " + "; ".join(left_out))
+    return Comparison(chosen.info, labels[rows], tuple(answered), tuple(left_out))
 
 
 def _answered(cell: Cell, bench: Bench, listener: Listener) -> tuple[np.ndarray, Answered]:
@@ -75,6 +73,6 @@ def _answered(cell: Cell, bench: Bench, listener: Listener) -> tuple[np.ndarray,
 
 
 def _timed(cell: Cell, bench: Bench, result: TrainingResult, answers: np.ndarray) -> Answered:
-    alone = result.predict and head_latency(cell.backbone.embedding_width, result.predict)
+    alone = result.predict and head_latency(cell.backbone.embedding_width, result.predict, 3 * HEAD_BUDGET_S)
     whole = together(backbone_latency(bench.backbone, bench.settings.cache_dir), alone) if alone else None
     return Answered(cell.backbone, cell.column, result.parameters, answers, alone or None, whole)

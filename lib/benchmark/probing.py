@@ -19,10 +19,10 @@ from lib.errors import WeightsError
 from lib.features.embeddings import are_cached, embeddings_of
 from lib.records import RunRecord
 from lib.records.schema import PROBE_BACKBONES, PROBE_HEADS
-from lib.zoo.backbones import open_backbone
 from lib.zoo.catalogue import HANDCRAFTED
 from lib.zoo.devices import choose_device, choose_precision
 from lib.zoo.pairing import incompatibility
+from lib.zoo.upscaling import opened_for
 
 MOST_IMAGES = 500
 
@@ -105,7 +105,7 @@ def _bench(
     """Where the whole set's embeddings are at hand, those of the sample are taken from them."""
     if name != HANDCRAFTED and settings.weights == "random":
         raise WeightsError("random weights were asked for, and they tell nothing")
-    backbone, embeddings = open_backbone(name, settings), None
+    backbone, embeddings = opened_for(data_set, name, settings), None
     if part is not data_set and are_cached(data_set, backbone, settings):
         whole = embeddings_of(data_set, backbone, settings)
         seconds = whole.seconds * len(part) / len(data_set)

@@ -18,6 +18,7 @@ from lib.command_line import (
     terminal,
     weights_options,
 )
+from lib.commands.sweeping import warn
 from lib.config import Settings
 from lib.files import refuse_output
 
@@ -64,8 +65,7 @@ def ablate(
     say = functools.partial(click.echo, err=as_json)
     found = {}
     for variant in planned:
-        for warning in variant.sweep.warnings:
-            click.secho(f"warning: {warning}", err=True, fg="yellow")
+        warn(variant.sweep.warnings)
         say(f"{over} = {variant.value}")
         with watching(terminal(stderr=as_json), say) as listener:
             found[variant.value] = run_variant(variant, listener)

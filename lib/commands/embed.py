@@ -57,10 +57,10 @@ def picture_of(data_set: DataSet, name: str, settings: Settings, method: Method 
     """The data set as one backbone sees it; progress on standard error."""
     from lib.features.embedding_picture import embedding_picture
     from lib.features.embeddings import embeddings_of
-    from lib.zoo.backbones import open_backbone
+    from lib.zoo.upscaling import opened_for
 
     with counting(f"{name}: images") as count:
-        values = embeddings_of(data_set, open_backbone(name, settings), settings, count).values
+        values = embeddings_of(data_set, opened_for(data_set, name, settings), settings, count).values
     return embedding_picture(data_set, name, values, method)
 
 

@@ -23,8 +23,8 @@ FEWEST_PAIRS = 3
 @dataclass(frozen=True)
 class AblationRow:
     """One value on one data set and pair. `difference`: quality less that of the first value, the mean over the fold and seed
-    pairs that both ran; `low`, `high`: its 95 % interval over them (Student's t), None below three pairs. `validation`: what
-    a choice would go by."""
+    pairs that both ran; `low`, `high`: its 95 % interval, None below three of them. `validation`: what a choice would go
+    by."""
 
     data_set: str
     pair: str
@@ -65,9 +65,11 @@ def _row(
     metric: Metric | None,
 ) -> AblationRow:
     own, reference = _by_fold(runs, metric), _by_fold(first, metric)
-    differences = [own[place] - reference[place] for place in own if place in reference]
-    mean, low, high = _interval(differences) if runs is not first else (None, None, None)
-    errors = [e for run in runs if (e := run.standard_error(metric)) is not None]
+    is_first = runs is first
+    differences = {place: own[place] - reference[place] for place in own if place in reference}
+    error, other = _error(runs, metric), _error(first, metric)
+    both = None if error is None or other is None else float(np.hypot(error, other))
+    low, high = (None, None) if is_first else _interval(differences, both)
     validations = [v for run in runs if (v := run.quality(metric=metric, part="validation")) is not None]
     return AblationRow(
         data_set=data_set,
@@ -78,30 +80,44 @@ def _row(
         n_runs=len(runs),
         n_pairs=len(differences),
         quality=fmean(own.values()),
-        standard_error=fmean(errors) if errors else None,
+        standard_error=error,
         validation=fmean(validations) if validations else None,
-        difference=mean,
+        difference=None if is_first or not differences else fmean(differences.values()),
         low=low,
         high=high,
         training_s=fmean(run.timing.training_s for run in runs),
     )
 
 
+def _error(runs: Sequence[RunRecord], metric: Metric | None) -> float | None:
+    """How far the quality of one run would vary with other test images."""
+    errors = [e for run in runs if (e := run.standard_error(metric)) is not None]
+    return fmean(errors) if errors else None
+
+
 def _by_fold(runs: Sequence[RunRecord], metric: Metric | None) -> dict[tuple[int, int], float]:
     return {(run.seed, fold): value for run in runs for fold, value in run.fold_qualities(metric).items()}
 
 
-def _interval(differences: Sequence[float]) -> tuple[float | None, float | None, float | None]:
-    """Mean and its interval; folds share training images, so that it is somewhat too narrow."""
-    if not differences:
-        return None, None, None
-    mean, n = fmean(differences), len(differences)
-    if n < FEWEST_PAIRS:
-        return mean, None, None
-    from scipy.stats import t
+def _interval(
+    differences: Mapping[tuple[int, int], float], error: float | None
+) -> tuple[float | None, float | None]:
+    """The interval of the mean of the differences by (seed, fold). Three folds or more say themselves what other test images change
+    (they share training images, so that it is somewhat too narrow). Seeds on fewer folds all answer the same images: what
+    others would change is added from `error`, as if the two had answered different ones, which is somewhat too wide."""
+    folds = {fold for _, fold in differences}
+    values = [*differences.values()]
+    if enough := len(folds) >= FEWEST_PAIRS:
+        values = [fmean(d for (_, other), d in differences.items() if other == fold) for fold in folds]
+    if len(values) < FEWEST_PAIRS or (error is None and not enough):
+        return None, None
+    from scipy.stats import norm, t
 
-    reach = float(t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(differences, ddof=1) / np.sqrt(n))
-    return mean, mean - reach, mean + reach
+    quantile, n = (1 + CONFIDENCE) / 2, len(values)
+    of_runs = float(t.ppf(quantile, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+    of_images = 0.0 if enough else float(norm.ppf(quantile) * (error or 0))
+    reach, mean = float(np.hypot(of_runs, of_images)), fmean(values)
+    return mean - reach, mean + reach
 
 
 def ablation_table(rows: Sequence[AblationRow], over: str) -> Table:

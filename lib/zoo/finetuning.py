@@ -79,7 +79,7 @@ class TunedPair:
         images, _ = self.augment(batch_of(self.images, rows))
         labels = torch.from_numpy(self.labels[rows])
         images, targets = self.augment.mixed(images, labels)
-        loss = loss_of(str(self.job.recipe.options["loss"]).split(", "), "classes", epoch, self.class_weights)
+        loss = loss_of(str(self.job.recipe.options["loss"]), "classes", epoch, self.class_weights)
         return loss(self.logits(images.to(self.job.device)), targets.to(self.job.device))
 
     def probabilities(self, rows: Indices) -> Probabilities:

@@ -95,13 +95,16 @@ def pair_latency(
 
 
 def head_latency(
-    embedding_width: int, predict_head: Callable[[npt.NDArray[np.float32]], object]
+    embedding_width: int,
+    predict_head: Callable[[npt.NDArray[np.float32]], object],
+    budget_s: float = HEAD_BUDGET_S,
 ) -> Latency | None:
-    """Latency of a head alone, on made-up features, on one thread; None where the machine was never quiet."""
+    """Latency of a head alone, on made-up features, on one thread; None where the machine was never quiet in `budget_s` seconds
+    for each batch size."""
     generator = np.random.default_rng(0)
     features = {n: generator.standard_normal((n, embedding_width)).astype(np.float32) for n in BATCH_SIZES}
     with one_thread():
-        return measure(lambda size: predict_head(features[size]), HEAD_BUDGET_S)
+        return measure(lambda size: predict_head(features[size]), budget_s)
 
 
 def together(first: Latency | None, second: Latency | None) -> Latency | None:

@@ -74,13 +74,14 @@ def _term(term: str, kind: Kind) -> tuple[float, str]:
     return float(match["weight"] or 1), name
 
 
-def loss_of(parts: Sequence[str], kind: Kind, epoch: int = 1, class_weights: Tensor | None = None) -> Loss:
-    """The loss that holds in `epoch`: logits and targets → a scalar.
+def loss_of(text: str, kind: Kind, epoch: int = 1, class_weights: Tensor | None = None) -> Loss:
+    """The loss that holds in `epoch`: logits and targets → a scalar. `text`: losses as a recipe holds them, divided by commas.
 
     classes: logits (n, n_classes), targets int64 (n,) or shares (n, n_classes). multilabel: logits and float targets
     (n, n_classes, h, w). multiclass: logits (n, 1 + n_classes, h, w), background first, targets int64 (n, h, w).
     `class_weights` (n_classes,): of each class in the losses of `classes`.
     """
+    parts = [part.strip() for part in text.split(",")]
     terms = [stage for stage in stages_of(parts, kind) if stage.first <= epoch][-1].terms
     losses = [(weight, _named(name, kind, class_weights)) for weight, name in terms]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from lib.datasets.splits import seeded_order
 from lib.errors import CvAutomlError
 from lib.files import short_hash, write_atomically
 from lib.registry import unknown_name
-from lib.zoo.base import Image
+from lib.zoo.backbones import open_backbone
+from lib.zoo.base import Backbone, Image
 from lib.zoo.preprocessing import KNOWN_INTERPOLATIONS
 
 if TYPE_CHECKING:
@@ -54,6 +55,16 @@ class Upscaler:
     def __call__(self, image: Image, height: int, width: int) -> Image:
         """The image at that size."""
         return self.enlarge(image, height, width)
+
+
+def opened_for(data_set: DataSet, name: str, settings: Settings) -> Backbone:
+    """The backbone called `name`, with the network that enlarges this set's images where the settings ask for one, trained on the
+    train part of its first fold. Raises as `open_backbone` and `upscaler` do."""
+    backbone = open_backbone(name, settings)
+    if settings.upscale == LEARNED:
+        learned = upscaler(LEARNED, data_set.fold("folds", 0), settings)
+        backbone.input = replace(backbone.input, enlarge=learned)
+    return backbone
 
 
 def upscaler(name: str, data_set: DataSet, settings: Settings) -> Upscaler:

@@ -48,6 +48,10 @@ def test_a_backbone_is_tuned_seen_and_run_on_its_own_fold_alone(zoo, tmp_path):
     assert [one["state"] for one in plan] == ["incompatible"]
     assert "its tuning saw images that fold 2, 3, 4, 5 tests" in plan[0]["reason"]
 
+    compared = ("compare", *cells[:4], "--head", "naive", "--json")
+    assert "its tuning saw images" in zoo(*compared, code=2)[1]
+    assert [row["backbone"] for row in json.loads(zoo(*compared, "--folds", 1)[0])["rows"]] == 2 * [TUNED]
+
     zoo("run", *cells, "--folds", 1)
     records, _ = RecordStore(tmp_path / "runs").read_all(("finished",))
     assert records[0].backbone.weights_origin == "tuned"

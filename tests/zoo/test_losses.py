@@ -15,28 +15,28 @@ LABELS = torch.tensor([0, 2])
 def test_focal_is_cross_entropy_weighted_by_how_wrong_the_answer_is():
     chances = LOGITS.softmax(1)[[0, 1], LABELS]
     expected = (-((1 - chances) ** 2) * chances.log()).mean()
-    assert loss_of(["focal"], "classes")(LOGITS, LABELS) == pytest.approx(expected.item())
+    assert loss_of("focal", "classes")(LOGITS, LABELS) == pytest.approx(expected.item())
 
 
 @pytest.mark.parametrize("name", NAMES["classes"])
 def test_labels_and_their_shares_cost_the_same(name):
-    loss = loss_of([name], "classes")
+    loss = loss_of(name, "classes")
     assert loss(LOGITS, LABELS).item() == pytest.approx(
         loss(LOGITS, functional.one_hot(LABELS, 3).float()).item()
     )
 
 
 def test_weighted_sums_are_sums():
-    both = loss_of(["0.5*focal+2*cross_entropy"], "classes")(LOGITS, LABELS)
-    alone = [loss_of([name], "classes")(LOGITS, LABELS) for name in ("focal", "cross_entropy")]
+    both = loss_of("0.5*focal+2*cross_entropy", "classes")(LOGITS, LABELS)
+    alone = [loss_of(name, "classes")(LOGITS, LABELS) for name in ("focal", "cross_entropy")]
     assert both == pytest.approx((0.5 * alone[0] + 2 * alone[1]).item())
 
 
 def test_the_loss_switches_at_its_epoch():
     parts = ["cross_entropy", "focal@5"]
-    before, after = (loss_of(parts, "classes", epoch)(LOGITS, LABELS) for epoch in (4, 5))
+    before, after = (loss_of(", ".join(parts), "classes", epoch)(LOGITS, LABELS) for epoch in (4, 5))
     assert before == functional.cross_entropy(LOGITS, LABELS)
-    assert after == loss_of(["focal"], "classes")(LOGITS, LABELS)
+    assert after == loss_of("focal", "classes")(LOGITS, LABELS)
 
 
 @pytest.mark.parametrize("kind", ["multilabel", "multiclass"])
@@ -49,14 +49,14 @@ def test_every_loss_of_masks_is_smaller_for_the_right_answer(kind):
         else (onehot[:, 1:] * 8.0 - 4, onehot[:, 1:].float())
     )
     for name in NAMES[kind]:
-        loss = loss_of([name], kind)
+        loss = loss_of(name, kind)
         assert loss(right, target) < loss(-right, target), name
 
 
 def test_classes_of_three_images_weigh_a_third_of_one():
     weights = torch.tensor([1.0, 3.0])
     logits, labels = torch.zeros(4, 2), torch.tensor([0, 0, 0, 1])
-    loss = loss_of(["cross_entropy"], "classes", class_weights=weights)
+    loss = loss_of("cross_entropy", "classes", class_weights=weights)
     assert loss(logits, labels).item() == pytest.approx(np.log(2))
 
 

@@ -13,9 +13,9 @@ from lib.config import Settings
 from lib.datasets.base import DataSet
 from lib.datasets.generated import is_drawn
 from lib.features.embeddings import embeddings_of
-from lib.zoo.backbones import open_backbone
 from lib.zoo.heads import HEADS, TrainingJob
 from lib.zoo.recipes import recipe_for
+from lib.zoo.upscaling import opened_for
 
 SHARES = (0, 25, 50, 100)
 
@@ -53,7 +53,7 @@ def study(
     on_images: Callable[[int, int], None] | None = None,
 ) -> Study:
     """Trains `head` on frozen features of a set that `write_generated` wrote with 100 %, once for each share and seed."""
-    backbone = open_backbone(backbone_name, settings)
+    backbone = opened_for(data_set, backbone_name, settings)
     features = embeddings_of(data_set, backbone, settings, on_images).values
     recipe = recipe_for(head, "classification", settings, precision=backbone.precision)
 

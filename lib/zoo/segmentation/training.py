@@ -17,7 +17,7 @@ from lib.records.schema import Part
 from lib.zoo.augmentation import Augmentation
 from lib.zoo.course import optimizer_of, sampled
 from lib.zoo.jobs import TrainingJob, TrainingResult
-from lib.zoo.losses import loss_of
+from lib.zoo.losses import Kind, loss_of
 from lib.zoo.preprocessing import Indices, SizedImages, normalised_tensor
 from lib.zoo.segmentation.crops import Windows, batches_of, stitched
 from lib.zoo.segmentation.frozen_maps import FrozenMaps
@@ -129,8 +129,8 @@ class MaskTraining:
         with self._autocast():
             maps, target = self._training_pair(batch)
             logits = self.pair.logits(maps)
-        parts = [part.strip() for part in str(self.options["loss"]).split(",")]
-        loss = loss_of(parts, "multiclass" if self.pair.multiclass else "multilabel", epoch)
+        kind: Kind = "multiclass" if self.pair.multiclass else "multilabel"
+        loss = loss_of(str(self.options["loss"]), kind, epoch)
         return loss(logits, class_indices(target) if self.pair.multiclass else target.float())
 
     def _training_pair(self, batch: Indices) -> tuple[Maps, torch.Tensor]:
