@@ -55,7 +55,7 @@ def _thumbnail(path: Path) -> Image.Image:
 
 def _caption(draw: ImageDraw.ImageDraw, look: Look, x: int, y: int) -> None:
     font = ImageFont.load_default(size=13)
-    asked = f"{look.label} → {look.suggested}?" if look.suggested else look.label
+    asked = f"{look.label}, or {look.suggested}?" if look.suggested else look.label
     file = look.file.rsplit("/", 1)[-1]
     lines = [(asked, INK), (f"{SHORT[look.kind]}, {look.score:.2f}", MUTED), (file, MUTED)]
     for row, (text, colour) in enumerate(lines):

@@ -28,6 +28,7 @@ from lib.records import RecordStore
 from lib.records.costs import Rates
 from lib.records.schema import Metric, Task
 from lib.zoo.devices import choose_device, device_name, set_threads
+from lib.zoo.upscaling import LEARNED
 
 FINISH_S = 10.0  # what choice, export and report take on one slow core, found by running them
 FINISH_SHARE = 0.06
@@ -83,6 +84,8 @@ def begun(
     """Reads the folder, puts the test part aside, and looks at the rest. Raises CvAutomlError, one sentence, for a folder that
     nothing can be fitted to and an OUT that cannot be used."""
     began = clock() if began is None else began
+    if settings.upscale == LEARNED:
+        raise CvAutomlError(f"upscale: {LEARNED} cannot be handed over with a model: choose another upscale")
     root, _ = locate(request.folder, settings)
     require_place(request.out, root)
     set_threads(settings.threads)
@@ -95,6 +98,7 @@ def begun(
         data_set=data_set.name, fingerprint=data_set.fingerprint, test_part=test_part, seed=request.seed
     )
     place = Place.opened(request.out, state)
+    place.keep(place.state.spent_s)
     watch.line(f"{data_set.name}: {len(data_set.used)} images; put aside to test on: {division.told}")
     watch.status("looking at the images")
     sheet = fact_sheet(division.inner, settings.split.near_duplicate_bits)

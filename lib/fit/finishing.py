@@ -227,7 +227,7 @@ def latency_ms(path: Path) -> float:
 
 def commands(fit: Fit) -> list[str]:
     """What to type to use and to repeat this."""
-    folder, out = fit.division.final.root, fit.place.out
+    folder, out = fit.request.folder, fit.place.out
     script = "scripts/fit.py" if (PROJECT_ROOT / "scripts").is_dir() else "fit.py"
     limits = [
         *([f"--max-latency-ms {fit.request.max_latency_ms:g}"] if fit.request.max_latency_ms else []),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,4 +126,3 @@ def remove_model(out: Path) -> None:
     """Takes an older model away, so that nobody takes it for that of the records beside it."""
     for name in (MODEL, WEIGHTS, FACTS):
         (out / name).unlink(missing_ok=True)
-    shutil.rmtree(out / "overlays", ignore_errors=True)

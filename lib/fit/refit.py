@@ -133,9 +133,10 @@ def mask_limits(members: Sequence[Member]) -> dict[str, Any]:
     if first.record.data_set.task == "classification":
         return {}
     chosen, classes = first.result.chosen, first.record.data_set.classes
-    usual = first.record.recipe.options.get("threshold", DEFAULT_THRESHOLD)
+    options = first.record.recipe.options
+    usual = options.get("threshold", DEFAULT_THRESHOLD)
     return {
         "thresholds": [float(chosen.get(f"threshold:{name}", usual)) for name in classes],
         "smallest_areas": [float(chosen.get(f"smallest_area:{name}", 0.0)) for name in classes],
-        "input": "resized",
+        "input": "resized" if options.get("input", "resized") == "resized" else "windows",
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ CLASS_HEADS = ("linear", "mlp", "student")
 MASK_HEADS = ("linear_mask", "fpn", "unet", "deeplabv3plus", "segformer")
 TUNED_HEADS = {"classification": "linear", "segmentation": "deeplabv3plus"}
 TUNED_FOLDS = 2
+DECODER = 2.0  # a decoder's share of a mask network's time, on top of the backbone's
 BACKWARD = 3.5  # a training step on images, in forward passes
 FOUND = 0.97  # probability of having found the best pair from which nothing else is run
 GOOD_ENOUGH = 0.998
@@ -123,12 +124,11 @@ class Search:
         networks: Sequence[BackboneInfo],
         heads: Sequence[str],
         finetune: bool = False,
-        epochs: int | None = None,
     ) -> Plan:
         """The cells of networks × heads against the records of this fit."""
         folds = TUNED_FOLDS if finetune else None
         names = tuple(one.name for one in networks)
-        request = Request((), names, tuple(heads), (self.seed,), epochs, finetune, folds=folds)
+        request = Request((), names, tuple(heads), (self.seed,), None, finetune, folds=folds)
         selection = Selection(request, (ChosenDataSet(self.data_set, self.info),), tuple(networks))
         precision = choose_precision(self.settings.precision, choose_device(self.settings.device))
         return plan_cells(
@@ -147,11 +147,11 @@ class Search:
     def finetuned(self, refit_s: Callable[[float], float]) -> None:
         """The networks of the best frozen pairs, fine-tuned on two folds, as long as that and training the winner again is
         expected to fit. `refit_s`: seconds of one fold → seconds of what follows."""
-        for name, epochs in self._tuning_order():
+        for name in self._tuning_order():
             info = next(one for one in self.networks if one.name == name)
-            plan = self.plan([info], [TUNED_HEADS[self.data_set.task]], finetune=True, epochs=epochs)
+            plan = self.plan([info], [TUNED_HEADS[self.data_set.task]], finetune=True)
             cell = plan.cells[0]
-            if not cell.to_run:
+            if not cell.to_run or self._hopeless(_pair(cell.cell)):
                 continue
             fold_s = self.tuning_s(cell.cell)
             left = self.hearing.end_s - self.hearing.spent()
@@ -169,7 +169,14 @@ class Search:
         except OutOfTime:
             self.stopped = "the time is up"
 
-    def _tuning_order(self) -> Iterator[tuple[str, int | None]]:
+    def _hopeless(self, pair: Pair) -> bool:
+        """Whether other data sets' records leave a pair no chance of being better than what was found."""
+        found = self.finished()
+        best = max((one.quality(metric=self.hearing.metric) or 0.0 for one in found), default=0.0)
+        known = {one.pair: one.high for one in self.policy.expected(self.info, found)}
+        return known.get(pair, 1.0) < best
+
+    def _tuning_order(self) -> list[str]:
         """Networks by their best frozen pair, none where that leaves nothing to gain."""
         metric = self.hearing.metric
         best: dict[str, float] = {}
@@ -178,14 +185,19 @@ class Search:
                 name = record.backbone.name
                 best[name] = max(best.get(name, 0.0), record.quality(metric=metric) or 0.0)
         if best and max(best.values()) >= GOOD_ENOUGH:
-            return
-        for name in sorted(best, key=lambda one: -best[one]):
-            yield name, None
+            return []
+        return sorted(best, key=lambda name: -best[name])
 
     def tuning_s(self, cell: Cell) -> float:
-        """Seconds that one fold of fine-tuning takes: passes over the images at the speed that this run has seen."""
-        passes = BACKWARD * cell.data_set.n_train * cell.recipe.epochs
-        judged = (cell.data_set.n_images - cell.data_set.n_train) * (cell.recipe.epochs + 1)
+        """Seconds that one fold of fine-tuning takes: as this run's or earlier records say, else passes over the images at the
+        speed that this run has seen."""
+        head, name, images = cell.head, cell.backbone.name, cell.data_set.n_train
+        for rates in (Rates.of(self.finished(), self._device()), self.rates):
+            if (head, True, name) in rates.training:
+                known = rates.training_s(head, True, name, images, cell.recipe.epochs)
+                return (known or 0.0) * self.slowness
+        passes = BACKWARD * images * cell.recipe.epochs
+        judged = (cell.data_set.n_images - images) * (cell.recipe.epochs + 1)
         return (passes + judged + cell.data_set.n_images) * self._image_s(cell) * self.slowness
 
     def _image_s(self, cell: Cell) -> float:
@@ -195,7 +207,7 @@ class Search:
         if rate is not None:
             return rate
         pixels = cell.recipe.image_height_px * cell.recipe.image_width_px
-        larger = pixels / cell.backbone.input_size_px**2 if pixels else 1.0
+        larger = DECODER * pixels / cell.backbone.input_size_px**2 if pixels else 1.0
         return Estimates().features_s(cell) / cell.data_set.n_images * max(larger, 1.0)
 
     def _device(self) -> str:
