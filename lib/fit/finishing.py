@@ -96,6 +96,8 @@ def report_of(
         "data_set": {
             **fit.sheet.model_dump(mode="json"),
             "info": fit.search.info.model_dump(mode="json"),
+            "images_in_all": len(fit.division.final.files)
+            - int((fit.division.final.parts == "unused").sum()),
             "test_part": fit.division.told,
         },
         "problems": [*fit.sheet.analysis.conclusions],

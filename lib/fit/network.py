@@ -62,6 +62,9 @@ class HandedOver(nn.Module):
     """Normalised images, (n, 3, h, w) for each member → probabilities (n, n_classes) or (n, n_classes, h, w), and distances
     (n,). `temperatures`: of each member, and the last one of their mean; masks have one member and none."""
 
+    centre: Tensor
+    references: Tensor
+
     def __init__(
         self, members: Sequence[nn.Module], temperatures: Sequence[float], nearness: Nearness
     ) -> None:
@@ -95,13 +98,14 @@ class HandedOver(nn.Module):
         """Of features (n, width) of the first member."""
         centred = features - self.centre
         rows = centred / centred.norm(dim=1, keepdim=True).clamp_min(1e-12)
-        nearest = (rows @ self.references.T).topk(self.neighbour, dim=1).values  # type: ignore[operator]
+        nearest = (rows @ self.references.T).topk(self.neighbour, dim=1).values
         return 1 - nearest[:, -1]
 
 
 def _answer(pair: nn.Module, features: Tensor) -> Tensor:
     assert isinstance(pair, DensePair)
-    return pair.head((features - pair.mean) / pair.spread).softmax(dim=1)
+    standardised = (features - pair.get_buffer("mean")) / pair.get_buffer("spread")
+    return pair.head(standardised).softmax(dim=1)
 
 
 def _tempered(probabilities: Tensor, temperature: float) -> Tensor:

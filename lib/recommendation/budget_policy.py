@@ -117,7 +117,9 @@ class BudgetPolicy:
         )
         means = scenarios.weights @ scenarios.values
         rows = zip(model.pairs, means.tolist(), low.tolist(), high.tolist(), strict=True)
-        found = [Expected(pair, *numbers, measured=pair in measured) for pair, *numbers in rows]
+        found = [
+            Expected(pair, mean, lowest, highest, pair in measured) for pair, mean, lowest, highest in rows
+        ]
         return sorted(found, key=lambda one: -one.quality)
 
     def _gains(self, data_set: DataSetInfo, own: Sequence[RunRecord]) -> dict[Pair, float]:
