@@ -108,9 +108,9 @@ def write_npz(path: Path, **arrays: Any) -> None:
 
 
 def save_picture(figure: Any, path: Path, dpi: float = 100) -> None:
-    """Writes a matplotlib figure as PNG, whole or not at all."""
+    """Writes a matplotlib figure as SVG where `path` ends in .svg, else as PNG; whole or not at all."""
     with replacing(path) as draft:
-        figure.savefig(draft, format="png", dpi=dpi)
+        figure.savefig(draft, format="svg" if path.suffix.lower() == ".svg" else "png", dpi=dpi)
 
 
 def short_hash(content: str | bytes) -> str:

@@ -39,6 +39,7 @@ STEPS = (
     ("New images, on which nothing was trained", "dataset.py sample --to {new_strips} --images 24 --seed 7"),
     ("Their patches", "dataset.py patches {new_strips} --to {new_patches}"),
     ("Which pair should I train on them?", "recommend.py {new_patches} {where}"),
+    ("All of it on one page", "report.py build {where}"),
 )
 
 console = Console(highlight=False)
@@ -120,6 +121,7 @@ def demo(folder: Path, config: Path | None) -> None:
         (picture, "its fact sheet"),
         (runs, "the run records"),
         (out, "completed matrix, pictures, CatBoost model"),
+        (out / "index.html", "the page: open it in a browser"),
     ):
         console.print(f"  {path}  [dim]{what}[/]")
 

@@ -21,15 +21,10 @@ from lib.command_line import (
     run_command,
     settings_options,
     task_option,
-    tell_skipped,
 )
 from lib.config import Settings
-from lib.errors import TooLittleDataError
 
 if TYPE_CHECKING:
-    from lib.datasets import DataSet
-    from lib.performance_prediction.boosting.evidence import Evidence
-    from lib.records import DataSetFacts, RunRecord
     from lib.records.schema import Metric, Task
 
 
@@ -69,12 +64,13 @@ def recommend(
     settings: Settings,
 ) -> None:
     """Rank backbone × head for the images in DATA_SET_DIR; labels help but are not needed. No network is loaded unless --probe."""
+    from lib.commands.asking import asked_folder, evidence_for, probed_records
     from lib.recommendation.recommend import Limits, next_runs
     from lib.recommendation.recommend import recommend as answer_for
 
-    data_set, new = _folder(data_set_dir, task, settings)
-    probed = _probed(data_set, settings) if probe and data_set.task == new.task else ()
-    evidence = _evidence(new, epoch, domains, metric, settings, data_set_dir)
+    data_set, new = asked_folder(data_set_dir, task, settings)
+    probed = probed_records(data_set, settings) if probe and data_set.task == new.task else ()
+    evidence = evidence_for(new, epoch, domains, metric, settings, data_set_dir)
     limits = Limits(max_latency_ms, max_parameters)
     answer = answer_for(evidence, new, settings.out_dir, top, limits, probed)
     plan = next_runs(evidence, new, suggest, probed) if suggest else None
@@ -88,60 +84,6 @@ def recommend(
     Console().print(recommendation_view(answer))
     if plan:
         Console().print(plan_view(plan, data_set_dir))
-
-
-def _folder(folder: str, task: Task | None, settings: Settings) -> tuple[DataSet, DataSetFacts]:
-    """The folder and its facts. Masks asked for as classification are read as defect / no defect; a folder without masks
-    asked for as segmentation counts as unlabelled."""
-    from lib.datasets import load_data_set
-    from lib.features.meta import data_set_facts
-
-    data_set = load_data_set(folder, settings, unlabelled=True)
-    if task == "classification" and data_set.task == "segmentation":
-        data_set = load_data_set(f"{folder.rstrip('/')}@defect", settings)
-    facts = data_set_facts(data_set)
-    if task and task != facts.task:
-        facts = facts.model_copy(update={"task": task, "classes": ()})
-    return data_set, facts
-
-
-def _probed(data_set: DataSet, settings: Settings) -> tuple[RunRecord, ...]:
-    """What probing the folder measures; empty, with a warning, where it cannot be probed. Only here a network is loaded."""
-    from rich.console import Console
-
-    from lib.benchmark.probing import probe
-
-    with Console(stderr=True).status("probing …") as status:
-
-        def show(backbone: str, done: int, total: int) -> None:
-            status.update(f"probing with {backbone}: {done} of {total} images")
-
-        found = probe(data_set, settings, on_images=show)
-    for sentence in found.warnings:
-        click.secho(f"warning: {sentence}", err=True, fg="yellow")
-    return found.records
-
-
-def _evidence(
-    new: DataSetFacts,
-    epoch: int | None,
-    domains: tuple[str, ...],
-    metric: Metric | None,
-    settings: Settings,
-    folder: str,
-) -> Evidence:
-    from lib.performance_prediction.boosting.evidence import read_evidence
-
-    try:
-        return read_evidence(settings, epoch, domains, new.task, metric, tell_skipped)
-    except TooLittleDataError as error:
-        masks = new.task == "segmentation"
-        head = "deeplabv3plus" if masks else "linear"
-        other = " For an answer about defect / no defect instead, add --task=classification." if masks else ""
-        raise TooLittleDataError(
-            f"{error}. To measure on this very data set: `scripts/zoo.py run --dataset {folder} --backbone resnet18 "
-            f"--head {head}`.{other}"
-        ) from error
 
 
 if __name__ == "__main__":

@@ -30,9 +30,10 @@ MAY_IMPORT = {
     "recommendation": GROUND | {"records", "performance_prediction"},
     "reporting": GROUND | {"records", "datasets", "features", "zoo", "benchmark", "performance_prediction", "recommendation"},
     "fit": GROUND | {"records", "datasets", "features", "zoo", "inference", "benchmark", "performance_prediction", "recommendation"},
-    "commands": GROUND | {"fit", "records", "datasets", "features", "zoo", "inference", "benchmark", "performance_prediction", "recommendation", "reporting"},
+    "page": GROUND | {"records", "datasets", "features", "performance_prediction", "recommendation", "reporting"},
+    "commands": GROUND | {"fit", "page", "records", "datasets", "features", "zoo", "inference", "benchmark", "performance_prediction", "recommendation", "reporting"},
 }  # fmt: skip
-TORCH_FREE = ["records", "datasets", "performance_prediction", "recommendation", "reporting"]
+TORCH_FREE = ["records", "datasets", "performance_prediction", "recommendation", "reporting", "page"]
 
 
 def _modules(part: str) -> list[Path]:

@@ -96,6 +96,9 @@ def run(
 
     with _watching(as_json) as watch:
         finished = fitted(request, settings, watch, began=began)
+        from lib.page.fit_page import write_fit_page
+
+        write_fit_page(finished.out)
     if as_json:
         return echo_json(finished.report)
     _tell(finished.report, finished.out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 from rich.console import Group, RenderableType
@@ -75,7 +75,8 @@ def count_table(counts: dict[str, dict[str, int]], title: str) -> Table:
     return table_of(headings, rows, title=escape(title))
 
 
-def _head(sheet: FactSheet) -> Table:
+def sheet_rows(sheet: FactSheet) -> dict[str, str]:
+    """What the head of a fact sheet says, by name; what does not apply is left out."""
     facts = sheet.facts
     without_defect = sheet.images_without_defect
     rows = {
@@ -93,12 +94,15 @@ def _head(sheet: FactSheet) -> Table:
         "licence": facts.licence,
         "without defect": "" if without_defect is None else f"{without_defect} images",
     }
+    return {name: value for name, value in rows.items() if value}
+
+
+def _head(sheet: FactSheet) -> Table:
     table = Table.grid(padding=(0, 2))
-    title = facts.name + f" ({PROCEDURAL})" * facts.procedural
+    title = sheet.facts.name + f" ({PROCEDURAL})" * sheet.facts.procedural
     table.add_row(Text("data set", style="dim"), Text(title, style="bold"))
-    for name, value in rows.items():
-        if value:
-            table.add_row(Text(name, style="dim"), Text(value))
+    for name, value in sheet_rows(sheet).items():
+        table.add_row(Text(name, style="dim"), Text(value))
     return table
 
 
@@ -117,9 +121,8 @@ def _class_table(sheet: FactSheet) -> Table:
     return table_of(headings, rows, title="Classes (parts of the own split)")
 
 
-def _feature_table(sheet: FactSheet) -> Table:
-    """Meta-features in two columns; a mean and its spread between images share a cell."""
-    values = sheet.facts.meta_features
+def feature_cells(values: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Meta-features, name and value; a mean and its spread between images share a cell."""
     cells = []
     for name, value in values.items():
         stem, _, kind = name.rpartition("_")
@@ -127,6 +130,12 @@ def _feature_table(sheet: FactSheet) -> Table:
             cells.append((stem, f"{value:.3g} ± {values[f'{stem}_spread']:.2g}"))
         elif kind != "spread" or f"{stem}_mean" not in values:
             cells.append((name, f"{value:.4g}"))
+    return cells
+
+
+def _feature_table(sheet: FactSheet) -> Table:
+    """Meta-features in two columns."""
+    cells = feature_cells(sheet.facts.meta_features)
     half = -(-len(cells) // 2)
     table = Table.grid(padding=(0, 3))
     table.title = f"Meta-features, mean ± spread between images ({sheet.looked_at} images looked at)"

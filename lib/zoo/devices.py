@@ -74,7 +74,12 @@ def dtype_of(precision: str) -> torch.dtype:
 
 
 def set_threads(threads: int) -> int:
-    """Lets torch use so many threads (0: as many as there are cores it may use); returns the number in use."""
+    """Lets torch use so many threads (0: as many as there are cores it may use); returns the number in use.
+
+    Numbers too small for float32's usual form count as 0 from now on: a processor takes ten times as long over them, and the gradients
+    of a head that has learned its images consist of them (backward of a fine-tuned `mlp` took 1.0 to 2.2 s instead of .3).
+    """
+    torch.set_flush_denormal(True)
     if threads > 0 and threads != torch.get_num_threads():
         torch.set_num_threads(threads)
     return torch.get_num_threads()

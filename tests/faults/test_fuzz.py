@@ -12,7 +12,11 @@ import pytest
 from tests.faults.conftest import Run
 from tests.running import SCRIPTS
 
+<<<<<<< HEAD
 NAMES = ("als", "boosting", "dataset", "export", "fit", "recommend", "zoo")
+=======
+NAMES = ("als", "boosting", "dataset", "export", "recommend", "report", "zoo")
+>>>>>>> main
 NONSENSE = "no/such/thing"
 
 

@@ -71,3 +71,13 @@ def test_environment_names_device_threads_and_versions():
     )
     assert environment.peak_memory_mb > 10
     assert environment.started_at == "2026-01-01T00:00:00"
+
+
+def test_numbers_too_small_for_the_usual_form_count_as_nothing():
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot")
+    torch.set_flush_denormal(False)
+    smallest = torch.tensor(1e-38)
+    assert smallest / 8 > 0
+    devices.set_threads(0)
+    assert smallest / 8 == 0

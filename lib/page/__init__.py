@@ -1,0 +1,1 @@
+"""Pages that open from disk: everything inside one HTML file, made from records alone."""
