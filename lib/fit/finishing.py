@@ -117,7 +117,7 @@ def report_of(
         },
         "second_look": {
             "rows": looks.rows(),
-            "picture": SHEET if looks.looks else None,
+            "picture": SHEET if looks.looks else "",
             "at_stake": looks.at_stake,
         },
         "calibration": calibration_of(found, measured, members, fit),

@@ -49,7 +49,7 @@ class Measured:
             "n_test": self.n_test,
             "metrics": self.final.metrics,
             "per_class": per_class,
-            "confusion": self.final.confusion,
+            "confusion": self.final.confusion or (),
             "classes": self.classes,
         }
 

@@ -12,11 +12,7 @@ import pytest
 from tests.faults.conftest import Run
 from tests.running import SCRIPTS
 
-<<<<<<< HEAD
-NAMES = ("als", "boosting", "dataset", "export", "fit", "recommend", "zoo")
-=======
-NAMES = ("als", "boosting", "dataset", "export", "recommend", "report", "zoo")
->>>>>>> main
+NAMES = ("als", "boosting", "dataset", "export", "fit", "recommend", "report", "zoo")
 NONSENSE = "no/such/thing"
 
 

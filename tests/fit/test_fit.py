@@ -18,6 +18,7 @@ from lib.fit.hearing import Watch
 from lib.fit.request import Request
 from lib.fit.whole import fitted
 from lib.inference import predict_folder
+from lib.page.fit_page import write_fit_page
 from tests.benchmark.made_up_sweep import write_tiny_set
 from tests.inference.conftest import NETWORK, keeping, write_squares
 from tests.running import run_script
@@ -87,6 +88,11 @@ def test_every_file_is_there_and_the_report_says_what_it_promises(done):
     } <= names
     assert set(json.loads((done.out / "fit.json").read_text())) >= KEYS
     assert "RANDOM WEIGHTS" in (done.out / "card.md").read_text()
+
+
+def test_its_page_is_made_of_it(done):
+    page = write_fit_page(done.out).read_text()
+    assert done.report["chosen"]["pair"] in page
 
 
 def test_nothing_is_written_outside_the_folder(done, settings):
@@ -193,6 +199,7 @@ def test_masks_are_fitted_and_answered_with_masks_and_overlays(place, settings, 
     squares = write_squares(place / "squares", images=25)
     done = run(asked(squares, place / "masks_out"), settings)
     assert done.report["test"]["metric"] == "dice"
+    assert write_fit_page(done.out).is_file()
     model = predict_folder.Model(done.out / "model.onnx")
     told = predict_folder.predict(model, squares / "images", place / "mask_answers")
     assert told.images == 25
