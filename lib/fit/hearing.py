@@ -32,7 +32,8 @@ class Watch:
 
 @dataclass
 class Hearing(Listener):
-    """Keeps the answers of every trained cell, writes the journal, and ends a cell when time is up."""
+    """Keeps the answers of every trained cell, writes the journal, and ends a cell when time is up. `again_s`: what training the
+    dearest frozen pair so far once more will take, which has to be left in the end."""
 
     place: Place
     metric: Metric
@@ -40,9 +41,14 @@ class Hearing(Listener):
     end_s: float
     watch: Watch
     outlook: Outlook | None = None
+    again_s: float = 0.0
+
+    def left_s(self) -> float:
+        """Seconds left to search."""
+        return self.end_s - self.again_s - self.spent()
 
     def _go_on(self) -> None:
-        if self.spent() > self.end_s:
+        if self.left_s() < 0:
             raise OutOfTime
 
     def features_progress(self, cell: Cell, done: int, total: int) -> None:
@@ -64,11 +70,14 @@ class Hearing(Listener):
     def cell_ends(self, cell: Cell, record: RunRecord) -> None:
         entry = journal_entry(record, self.metric, self.spent(), self.place.journal)
         self.place.journal.append(entry)
+        if record.folds and not record.recipe.finetune:
+            seconds = record.timing.training_s + record.timing.evaluation_s
+            self.again_s = max(self.again_s, seconds / len(record.folds))
         self.place.keep(self.spent())
         self.watch.line(self._told(entry, record))
 
     def _left(self) -> str:
-        return f"{max(self.end_s - self.spent(), 0):.0f} s left to search"
+        return f"{max(self.left_s(), 0):.0f} s left to search"
 
     def _told(self, entry: dict[str, Any], record: RunRecord) -> str:
         when = f"{entry['seconds']:6.1f} s  {entry['pair']}"

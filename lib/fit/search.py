@@ -54,6 +54,7 @@ class Promising:
                 "not run is better than what was found"
             )
             return None
+        self.within.budget_s = self.within.spent_s() + self.hearing.left_s()
         chosen = self.within.next(remaining, finished)
         if chosen is None and not finished:
             # Better one model than none: estimates are rough, and the clock ends it in time.
@@ -103,7 +104,7 @@ class Search:
         self._run(plan)
 
     def _run(self, plan: Plan) -> None:
-        left = self.hearing.end_s - self.hearing.spent()
+        left = self.hearing.left_s()
         info = self.info
         known = frozenset(one.pair for one in self.policy.expected(info, []))
         clock = Within(left, self._rank, now=self.hearing.spent)
@@ -154,7 +155,7 @@ class Search:
             if not cell.to_run or self._hopeless(_pair(cell.cell)):
                 continue
             fold_s = self.tuning_s(cell.cell)
-            left = self.hearing.end_s - self.hearing.spent()
+            left = self.hearing.left_s()
             if fold_s * len(cell.cell.recipe.folds) + refit_s(fold_s) > left:
                 self.stopped = f"fine-tuning {name} is expected to take {fold_s:.0f} s a fold, {max(left, 0):.0f} s are left"
                 continue

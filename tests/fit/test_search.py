@@ -50,7 +50,7 @@ DONE = [SimpleNamespace()]
 
 def promising(found: float, left_s: float = 10.0, known=KNOWN) -> Promising:
     within = Within(left_s, lambda cells, finished: range(len(cells)), now=lambda: 0.0)
-    return Promising(Policy(found), None, within, Clock().hearing(), known)  # type: ignore[arg-type]
+    return Promising(Policy(found), None, within, Clock().hearing(left_s), known)  # type: ignore[arg-type]
 
 
 def test_it_stops_where_nothing_promising_is_left_and_says_so() -> None:
@@ -87,6 +87,12 @@ def test_a_cell_ends_when_the_time_is_up() -> None:
         with pytest.raises(OutOfTime):
             event()
     assert clock.told == ["net: 1 of 2 images; 5 s left to search"]
+
+
+def test_the_time_to_train_the_winner_again_is_left() -> None:
+    hearing = Clock().hearing(end_s=5.0)
+    hearing.again_s = 4.0
+    assert hearing.left_s() == 1.0
 
 
 def test_the_end_of_the_time_passes_where_errors_become_records() -> None:
