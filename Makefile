@@ -11,7 +11,7 @@ DEMO ?= demo
 EXTRAS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format install install-cpu benchmark clean
+.PHONY: help demo test check format install install-cpu benchmark results clean
 
 help:
 	@echo "make demo         sets up, makes a procedural steel-strip set, runs a small zoo on it, predicts, recommends"
@@ -20,6 +20,7 @@ help:
 	@echo "make install      the environment alone; EXTRAS='--extras ray' adds what a sweep over several machines needs"
 	@echo "make install-cpu  an environment without CUDA: make install-cpu TORCH_INDEX=<index with CPU wheels of torch>"
 	@echo "make benchmark    speed and prediction quality anew: make benchmark TABLES=<folder> DATASET=<folder>"
+	@echo "make results      the tables of docs/results.md and the completed matrix of data/als, from the run records"
 	@echo "make clean        removes .venv, .poetry, .cache and $(DEMO)/"
 
 $(POETRY):
@@ -79,6 +80,10 @@ benchmark: $(INSTALLED)
 	$(RUN) benchmarks/new_rows.py $(TABLES)
 	$(RUN) benchmarks/features.py --dataset $(DATASET)
 	$(RUN) benchmarks/heads.py --dataset $(DATASET)
+
+results: $(INSTALLED)
+	$(RUN) scripts/als.py train --epoch=10
+	$(RUN) scripts/zoo.py results --to docs/results.md
 
 clean:
 	rm -rf .venv .poetry .cache $(DEMO)

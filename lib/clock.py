@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
+
+from lib.errors import CvAutomlError
+
+UNITS_S = {"s": 1, "m": 60, "min": 60, "h": 3600}
 
 
 @dataclass
@@ -23,3 +28,17 @@ class Clock:
     def __exit__(self, *error: object) -> None:
         passed, busy = time.perf_counter() - self._since[0], time.process_time() - self._since[1]
         self.seconds += min(passed, busy / self.threads) if self.threads else passed
+
+
+def seconds_of(text: str) -> float:
+    """`90`, `90s`, `30m`, `1.5h`, `1h30m` → seconds; raises CvAutomlError for anything else and for 0."""
+    time_span = r"(\d+(?:\.\d+)?)\s*(h|min|m|s)\s*"
+    pieces = re.findall(time_span, text.lower()) if re.fullmatch(rf"\s*({time_span})+", text.lower()) else []
+    total = sum(float(number) * UNITS_S[unit] for number, unit in pieces)
+    if re.fullmatch(r"\s*\d+(\.\d+)?\s*", text):
+        total = float(text)
+    if total <= 0:
+        raise CvAutomlError(
+            f"a time of '{text}': expected a time such as 90s, 30m, 2h, 1h30m or plain seconds"
+        )
+    return total

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lib.clock import seconds_of
 from lib.config import DEBUG_VARIABLE, Settings, load_settings
 from lib.errors import CvAutomlError, printable
 from lib.records.schema import METRICS
@@ -40,7 +41,20 @@ class _Positive(click.FloatRange):
         return number if math.isfinite(number) else self.fail(f"{value} is no number", parameter, context)
 
 
+class _Duration(click.ParamType):
+    """`90`, `90s`, `10m`, `1h30m` → seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        try:
+            return seconds_of(str(value))
+        except CvAutomlError as error:
+            return self.fail(str(error), parameter, context)
+
+
 POSITIVE = _Positive(min=0, min_open=True)
+DURATION = _Duration()
 FILE = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, resolve_path=True)
 METRIC_NAMES = tuple(metric for metrics in METRICS.values() for metric in metrics)

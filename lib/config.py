@@ -132,7 +132,7 @@ class AlsSettings(Frozen):
     """Defaults of `als.py train`."""
 
     epoch: int = Field(5, ge=1)
-    rank: int = Field(3, ge=1)
+    rank: int = Field(4, ge=1)
     sweeps: int = Field(50, ge=1)
 
 

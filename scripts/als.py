@@ -52,6 +52,9 @@ def als() -> None:
     "--rank", type=click.IntRange(min=0), help="Length of the embeddings [chosen by cross-validation]."
 )
 @seed_option()
+@click.option(
+    "--design", "design_path", type=FILE, help="File of `zoo.py design`: its hidden cells are judged on."
+)
 @json_option
 @settings_options
 def train(
@@ -61,6 +64,7 @@ def train(
     metric: Metric | None,
     rank: int | None,
     seed: int,
+    design_path: Path | None,
     as_json: bool,
     settings: Settings,
 ) -> None:
@@ -70,11 +74,14 @@ def train(
     from lib.files import writing
     from lib.performance_prediction.als.report import file_stem, report_of, write_completion
     from lib.performance_prediction.als.train import train_on_runs
+    from lib.records.design import read_design
     from lib.reporting.als import draw_completion
     from lib.reporting.als_table import completion_table, loss_bar
 
+    design = read_design(design_path) if design_path else None
     with loss_bar(settings.als.sweeps) as on_sweep:
-        completion, broken = train_on_runs(settings, epoch, domains, task, metric, rank, seed, on_sweep)
+        found = train_on_runs(settings, epoch, domains, task, metric, rank, seed, on_sweep, design)
+    completion, broken = found
     report, picture = report_of(completion), settings.out_dir / f"{file_stem(completion)}.png"
     files = [*write_completion(completion, report, settings.out_dir), picture]
     writing(picture, lambda: draw_completion(completion, picture))

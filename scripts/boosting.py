@@ -8,13 +8,16 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are tiny: threads
 
 import functools
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.table import Table
 
 from lib.command_line import (
+    DURATION,
     domains_option,
     echo_json,
     epoch_option,
@@ -40,6 +43,7 @@ from lib.performance_prediction.boosting.explain import explain_model, explain_s
 from lib.performance_prediction.boosting.features import run_table
 from lib.performance_prediction.boosting.files import load_booster, save_booster
 from lib.performance_prediction.boosting.judgement import judge
+from lib.performance_prediction.boosting.probe_choice import choose_probes
 from lib.performance_prediction.boosting.row_model import RowModel
 from lib.performance_prediction.boosting.saved_row import SavedRowModel
 from lib.records import DataSetFacts
@@ -134,6 +138,21 @@ def evaluate(evidence: Evidence, seed: int, as_json: bool, ablation: bool, setti
         return
     Console().print(judgement_view(judgement))
     _say(evidence, files)
+
+
+@boosting.command()
+@click.option("--seconds", type=DURATION, default="20s", show_default=True, help="For 500 images.")
+@with_evidence
+def probes(evidence: Evidence, seed: int, as_json: bool, seconds: float, settings: Settings) -> None:
+    """Which networks a probe should look through within a time: those whose cells tell most about all other pairs."""
+    choice = choose_probes(evidence, seconds)
+    if as_json:
+        return echo_json(asdict(choice))
+    table = Table("network", "seconds so far", "error of the other pairs, families left out")
+    table.add_row("none", "0", f"{choice.error_without:.4f}")
+    for step in choice.steps:
+        table.add_row(step.backbone, f"{step.seconds:.0f}", f"{step.error:.4f}")
+    Console().print(table)
 
 
 @boosting.command()

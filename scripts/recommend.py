@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lib.command_line import (
+    DURATION,
     POSITIVE,
     domains_option,
     echo_json,
@@ -22,13 +23,14 @@ from lib.command_line import (
     settings_options,
     task_option,
 )
+from lib.commands.asking import ProbingCommand, probe_option
 from lib.config import Settings
 
 if TYPE_CHECKING:
     from lib.records.schema import Metric, Task
 
 
-@click.command()
+@click.command(cls=ProbingCommand)
 @click.argument("data_set_dir")
 @click.option(
     "--top", default=5, show_default=True, type=click.IntRange(min=1), help="How many pairs to show."
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-parameters", type=click.IntRange(min=1), help="Largest allowed, backbone and head together."
 )
+@click.option("--max-train-time", type=DURATION, help="Longest training allowed: 90s, 10m, 1h.")
 @domains_option("Learn only from data sets of these domains [all].")
 @task_option("[the folder's own]")
 @epoch_option()
@@ -44,9 +47,7 @@ if TYPE_CHECKING:
 @click.option(
     "--suggest", type=click.IntRange(min=1), help="Also say which N pairs to run next on this very data set."
 )
-@click.option(
-    "--probe", is_flag=True, help="First measure six cheap pairs on a sample of the images; needs labels."
-)
+@probe_option
 @json_option
 @settings_options
 def recommend(
@@ -54,12 +55,13 @@ def recommend(
     top: int,
     max_latency_ms: float | None,
     max_parameters: int | None,
+    max_train_time: float | None,
     domains: tuple[str, ...],
     task: Task | None,
     epoch: int | None,
     metric: Metric | None,
     suggest: int | None,
-    probe: bool,
+    probe_s: float | None,
     as_json: bool,
     settings: Settings,
 ) -> None:
@@ -69,9 +71,9 @@ def recommend(
     from lib.recommendation.recommend import recommend as answer_for
 
     data_set, new = asked_folder(data_set_dir, task, settings)
-    probed = probed_records(data_set, settings) if probe and data_set.task == new.task else ()
     evidence = evidence_for(new, epoch, domains, metric, settings, data_set_dir)
-    limits = Limits(max_latency_ms, max_parameters)
+    evidence, probed = probed_records(data_set, new, evidence, probe_s, settings)
+    limits = Limits(max_latency_ms, max_parameters, max_train_time)
     answer = answer_for(evidence, new, settings.out_dir, top, limits, probed)
     plan = next_runs(evidence, new, suggest, probed) if suggest else None
     if as_json:

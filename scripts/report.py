@@ -23,6 +23,7 @@ from lib.command_line import (
     settings_options,
     task_option,
 )
+from lib.commands.asking import ProbingCommand, probe_option
 from lib.config import Settings
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def build(as_json: bool, settings: Settings) -> None:
     )
 
 
-@report.command()
+@report.command(cls=ProbingCommand)
 @click.argument("data_set_dir")
 @click.option(
     "--top", default=10, show_default=True, type=click.IntRange(min=1), help="How many pairs to show."
@@ -88,9 +89,7 @@ def build(as_json: bool, settings: Settings) -> None:
 @task_option("[the folder's own]")
 @epoch_option()
 @metric_option()
-@click.option(
-    "--probe", is_flag=True, help="First measure six cheap pairs on a sample of the images; needs labels."
-)
+@probe_option
 @json_option
 @settings_options
 def recommend(
@@ -101,7 +100,7 @@ def recommend(
     task: Task | None,
     epoch: int | None,
     metric: Metric | None,
-    probe: bool,
+    probe_s: float | None,
     as_json: bool,
     settings: Settings,
 ) -> None:
@@ -115,7 +114,7 @@ def recommend(
     path = settings.out_dir / folder_page_name(new.name)
     refuse_output(path, ".html", [data_set.root])
     evidence = evidence_for(new, epoch, domains, metric, settings, data_set_dir)
-    probed = probed_records(data_set, settings) if probe and data_set.task == new.task else ()
+    evidence, probed = probed_records(data_set, new, evidence, probe_s, settings)
     with _steps() as say:
         found = folder_answer(data_set_dir, data_set, new, evidence, probed, settings, (top, suggest), say)
         page = write_folder_page(found, path)

@@ -29,10 +29,12 @@ from lib.command_line import (
 from lib.commands.ablate import ablate
 from lib.commands.compare import compare
 from lib.commands.curves import curves
+from lib.commands.design import design
 from lib.commands.embed import embed
 from lib.commands.generate import generate
 from lib.commands.masks import masks
 from lib.commands.predict import models, predict, tell_kept
+from lib.commands.results import results
 from lib.commands.ssl import ssl
 from lib.commands.sweeping import Policy, show_plan, warn
 from lib.commands.tracking import tracker_options
@@ -228,7 +230,7 @@ def doctor(settings: Settings, move_to: Path | None, as_json: bool) -> None:
     click.echo(f"{len(findings)} unsound" if findings else "everything is sound")
 
 
-for command in (ablate, compare, curves, embed, generate, masks, models, predict, ssl):
+for command in (ablate, compare, curves, design, embed, generate, masks, models, predict, results, ssl):
     zoo.add_command(command)
 
 if __name__ == "__main__":

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from lib.benchmark.plan import Plan, PlannedCell
 from lib.benchmark.sweep import Remaining
-from lib.errors import CvAutomlError
+from lib.clock import seconds_of as seconds_of
 from lib.records import RunRecord
-
-UNITS_S = {"s": 1, "m": 60, "min": 60, "h": 3600}
 
 Rank = Callable[[Sequence[PlannedCell], Sequence[RunRecord]], Sequence[int]]
 """Cells and the finished records on their data sets → positions, the one to run first in front."""
-
-
-def seconds_of(text: str) -> float:
-    """`90`, `90s`, `30m`, `1.5h`, `1h30m` → seconds; raises CvAutomlError for anything else and for 0."""
-    time_span = r"(\d+(?:\.\d+)?)\s*(h|min|m|s)\s*"
-    pieces = re.findall(time_span, text.lower()) if re.fullmatch(rf"\s*({time_span})+", text.lower()) else []
-    total = sum(float(number) * UNITS_S[unit] for number, unit in pieces)
-    if re.fullmatch(r"\s*\d+(\.\d+)?\s*", text):
-        total = float(text)
-    if total <= 0:
-        raise CvAutomlError(
-            f"a budget of '{text}': expected a time such as 90s, 30m, 2h, 1h30m or plain seconds"
-        )
-    return total
 
 
 @dataclass

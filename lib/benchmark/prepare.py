@@ -14,6 +14,7 @@ from lib.features.embeddings import are_cached
 from lib.inference.models import can_be_kept
 from lib.records import DataSetInfo, RecordStore
 from lib.records.costs import Rates
+from lib.records.schema import head_of
 from lib.zoo.backbones import open_backbone
 from lib.zoo.devices import choose_device, choose_precision, device_name, set_threads
 from lib.zoo.recipes import recipe_for
@@ -75,7 +76,11 @@ def cells_of(selection: Selection, settings: Settings, precision: str) -> Iterat
     request = selection.request
     for one, info in ((one, one.info) for one in selection.data_sets):
         for backbone in selection.backbones:
-            for head in selection.heads(info, backbone):
+            for column in selection.heads(info, backbone):
+                if request.design and (info.name, backbone.name, column) not in request.design.to_run:
+                    continue
+                head, tuned = head_of(column)
+                finetune = request.finetune or tuned
                 own = "fp32" if backbone.family == "handcrafted" else precision
                 recipe = recipe_for(
                     head,
@@ -83,17 +88,17 @@ def cells_of(selection: Selection, settings: Settings, precision: str) -> Iterat
                     settings,
                     precision=own,
                     epochs=request.epochs,
-                    finetune=request.finetune,
+                    finetune=finetune,
                     sizes=one.data_set.sizes,
                 )
-                recipe = recipe.model_copy(update={"folds": folds_of(request, info)})
+                recipe = recipe.model_copy(update={"folds": folds_of(request, info, finetune)})
                 for seed in dict.fromkeys(request.seeds):
                     yield Cell(info, backbone, head, recipe, seed)
 
 
-def folds_of(request: Request, info: DataSetInfo) -> tuple[int, ...]:
+def folds_of(request: Request, info: DataSetInfo, finetune: bool) -> tuple[int, ...]:
     """The folds to run: as many as were asked for; else all, and of dear cells (fine-tuning, masks) the first two."""
-    dear = request.finetune or info.task == "segmentation"
+    dear = finetune or info.task == "segmentation"
     return tuple(range(min(request.folds or (DEAR_FOLDS if dear else info.n_folds), info.n_folds)))
 
 

@@ -15,16 +15,18 @@ from lib.benchmark.prepare import cells_of
 from lib.benchmark.selection import ChosenDataSet, Request, Selection
 from lib.config import Settings
 from lib.datasets import DataSet
+from lib.datasets.derived import dominant
 from lib.errors import WeightsError
 from lib.features.embeddings import are_cached, embeddings_of
 from lib.records import RunRecord
-from lib.records.schema import PROBE_BACKBONES, PROBE_HEADS
+from lib.records.schema import MASK_PROBE, PROBE_BACKBONES, PROBE_HEADS
 from lib.zoo.catalogue import HANDCRAFTED
 from lib.zoo.devices import choose_device, choose_precision
 from lib.zoo.pairing import incompatibility
 from lib.zoo.upscaling import opened_for
 
 MOST_IMAGES = 500
+MOST_MASKS = 60  # a linear mask on them takes about as long as all of a probe's classes
 
 OnImages = Callable[[str, int, int], None]
 
@@ -47,10 +49,11 @@ def probe(
 ) -> Probed:
     """Runs these cells over the folds of a sample of at most `most_images` images; measures no latency, writes no record. A
     backbone without pretrained weights is left out with a warning: random weights would tell nothing. `on_images(backbone,
-    done, total)` is called while images are embedded."""
+    done, total)` is called while images are embedded. Of masks one head is probed, on one fold and fewer images."""
+    if data_set.labels is None and data_set.read_mask is None:
+        return Probed(warnings=(f"{data_set.name} was not probed: that needs one label an image, or masks",))
     if data_set.labels is None:
-        why = "that needs one label an image; of masks, probe @defect"
-        return Probed(warnings=(f"{data_set.name} was not probed: {why}",))
+        backbones, heads, most_images = MASK_PROBE[:1], MASK_PROBE[1:], min(most_images, MOST_MASKS)
     chosen = sample(data_set, most_images)
     part = restricted(data_set, chosen)
     records, warnings = [], []
@@ -74,9 +77,11 @@ def probe(
 def sample(data_set: DataSet, most_images: int) -> npt.NDArray[np.int64]:
     """Positions, sorted, of at most `most_images` images that some fold uses: the same ones each time, classes in proportion.
     The folds keep what belongs together on one side, so that any sample of them does too."""
-    assert data_set.labels is not None
     shuffled = np.random.default_rng(0).permutation(data_set.used)
-    labels = data_set.labels[shuffled]
+    if (kinds := data_set.labels) is None:
+        assert data_set.mask_areas is not None
+        kinds = dominant(data_set.mask_areas)
+    labels = kinds[shuffled]
     place = np.zeros(len(shuffled))
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
@@ -88,13 +93,14 @@ def restricted(data_set: DataSet, chosen: npt.NDArray[np.int64]) -> DataSet:
     """The chosen files alone, each in the part and folds it was in."""
     if len(chosen) == len(data_set):
         return data_set
+    read_mask = data_set.read_mask
     names = ("parts", "labels", "hashes", "sizes", "mask_areas")
     arrays = {name: array for name in names if (array := getattr(data_set, name)) is not None}
     return replace(
         data_set,
         files=tuple(data_set.files[i] for i in chosen),
         folds=tuple(parts[chosen] for parts in data_set.folds),
-        read_mask=None,
+        read_mask=None if read_mask is None else lambda i: read_mask(int(chosen[i])),
         **{name: array[chosen] for name, array in arrays.items()},
     )
 
@@ -116,7 +122,8 @@ def _bench(
 def _cells(bench: Bench, heads: Sequence[str], settings: Settings) -> Iterator[Cell]:
     precision = choose_precision(settings.precision, choose_device(settings.device))
     chosen = ChosenDataSet(bench.data_set, bench.data_set.info())
-    request = Request((), (bench.backbone_name,), tuple(heads))
+    folds = 1 if bench.data_set.labels is None else None
+    request = Request((), (bench.backbone_name,), tuple(heads), folds=folds)
     return cells_of(Selection(request, (chosen,), (bench.backbone.info,)), settings, precision)
 
 

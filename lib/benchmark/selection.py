@@ -10,7 +10,8 @@ from lib.config import Settings
 from lib.datasets import DataSet, load_data_set
 from lib.errors import CvAutomlError
 from lib.records import BackboneInfo, DataSetInfo
-from lib.records.schema import Split
+from lib.records.design import Design
+from lib.records.schema import Split, head_of
 from lib.registry import unknown_name
 from lib.zoo.heads import HEADS
 from lib.zoo.pairing import heads_for
@@ -22,7 +23,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Request:
-    """What a sweep runs over, by name; `all` for everything there is. `folds`: how many of the split's, None for the default."""
+    """What a sweep runs over, by name; `all` for everything there is. `heads`: columns, so that `linear (fine-tuned)` is one of
+    them; `folds`: how many of the split's, None for the default; `design`: only its cells."""
 
     data_sets: tuple[str, ...]
     backbones: tuple[str, ...]
@@ -32,6 +34,7 @@ class Request:
     finetune: bool = False
     split: Split = "folds"
     folds: int | None = None
+    design: Design | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def select(request: Request, settings: Settings) -> Selection:
     machine) is left out with a sentence instead."""
     from lib.zoo.backbones import backbone_names, describe_backbone
 
-    wrong = (name for name in request.heads if name != ALL and name not in HEADS)
+    wrong = (name for name in request.heads if name != ALL and head_of(name)[0] not in HEADS)
     look_up = _LookUp([unknown_name("head", name, HEADS.names()) for name in wrong])
     data_sets = look_up.data_sets(request.data_sets, settings)
     backbones = look_up.find(

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lib.command_line import tell_skipped
+from lib.clock import seconds_of
+from lib.command_line import DURATION, tell_skipped
 from lib.config import Settings
-from lib.errors import TooLittleDataError
+from lib.errors import CvAutomlError, TooLittleDataError
+from lib.records.schema import PROBE_S
 
 if TYPE_CHECKING:
     from lib.datasets import DataSet
@@ -33,21 +35,58 @@ def asked_folder(folder: str, task: Task | None, settings: Settings) -> tuple[Da
     return data_set, facts
 
 
-def probed_records(data_set: DataSet, settings: Settings) -> tuple[RunRecord, ...]:
-    """What probing the folder measures; empty, with a warning, where it cannot be probed. Only here a network is loaded."""
+class ProbingCommand(click.Command):
+    """A command with `probe_option`: `--probe` that no time follows takes its own, so that `--probe DIR` asks of DIR."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, with the default time put in."""
+        follows = [*args[1:], ""]
+        timed = [
+            f"{one}={PROBE_S:g}" if one == "--probe" and not _is_time(after) else one
+            for one, after in zip(args, follows, strict=False)
+        ]
+        return super().parse_args(ctx, timed)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return seconds_of(text) > 0
+    except CvAutomlError:
+        return False
+
+
+probe_option = click.option(
+    "--probe",
+    "probe_s",
+    type=DURATION,
+    help=f"First measure cheap pairs on a sample of the images, within a time for 500 of them [{PROBE_S:g}s]; needs labels or masks.",
+)
+"""Adds --probe to a ProbingCommand; it receives `probe_s: float | None`."""
+
+
+def probed_records(
+    data_set: DataSet, new: DataSetFacts, evidence: Evidence, probe_s: float | None, settings: Settings
+) -> tuple[Evidence, tuple[RunRecord, ...]]:
+    """The evidence with what is to be probed in `probe_s` seconds, and what probing the folder measures: nothing where it is not
+    asked for, or of another task; nothing, with a warning, where it cannot be probed. Only here a network is loaded."""
+    if not probe_s or data_set.task != new.task:
+        return evidence, ()
     from rich.console import Console
 
     from lib.benchmark.probing import probe
+    from lib.performance_prediction.boosting.probe_choice import with_probes
 
+    evidence = with_probes(evidence, probe_s)
     with Console(stderr=True).status("probing …") as status:
 
         def show(backbone: str, done: int, total: int) -> None:
             status.update(f"probing with {backbone}: {done} of {total} images")
 
-        found = probe(data_set, settings, on_images=show)
+        backbones, heads = (tuple(dict.fromkeys(names)) for names in zip(*evidence.probed, strict=True))
+        found = probe(data_set, settings, backbones, heads, on_images=show)
     for sentence in found.warnings:
         click.secho(f"warning: {sentence}", err=True, fg="yellow")
-    return found.records
+    return evidence, found.records
 
 
 def evidence_for(

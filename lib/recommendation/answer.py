@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from lib.frozen import Frozen
 from lib.performance_prediction.boosting.cells import Pair
+from lib.recommendation.more_images import MoreImages
 
 Basis = Literal["measured", "completed", "predicted"]
 
@@ -45,6 +48,13 @@ class PairQuality(Frozen):
         """Its name."""
         return Pair(self.backbone, self.head)
 
+    def noise(self, other: PairQuality, floor: float | None) -> float:
+        """What difference of the two decides nothing: of measured pairs one standard error of it; else the noise `floor` (what
+        choosing with everything measured would miss), where that is known. On families left out the cheapest pair
+        within the floor was as good as the first; the cheapest within a standard error of predictions missed twice as much."""
+        both = self.basis == other.basis == "measured"
+        return math.hypot(self.spread, other.spread) if both or floor is None else floor
+
 
 class Candidate(PairQuality):
     """One pair as recommended. `equal`: the evidence cannot tell it from the first."""
@@ -52,6 +62,15 @@ class Candidate(PairQuality):
     rank: int
     equal: bool
     cost: Cost
+
+
+def cheapest(candidates: Sequence[Candidate]) -> Candidate:
+    """Of pairs that are equally good the one of the least latency × training time, half of one being worth half of the other; what
+    is not known of all of them does not count. The first where nothing is."""
+    figures = [(c.cost.latency_ms, c.cost.training_s) for c in candidates]
+    known = [place for place in (0, 1) if all(figure[place] is not None for figure in figures)]
+    products = [math.prod(figure[place] or 0.0 for place in known) for figure in figures]
+    return candidates[products.index(min(products))]
 
 
 class SimilarSet(Frozen):
@@ -69,7 +88,7 @@ class Recommendation(Frozen):
 
     `equals`: how many of all pairs considered cannot be told from the first; `level`, `order`: which predictors say how high the
     pairs lie and how they differ; `typical_error`: mean absolute error of such answers on left-out data sets (None where it
-    could not be measured). `evidence`: what the numbers rest on, one sentence each; `warnings`: what a reader must know first.
+    could not be measured). `pick`: the cheapest of the equals; `answers`: one sentence each on training, network, head and more images. `evidence`: what the numbers rest on, one sentence each; `warnings`: what a reader must know first.
     """
 
     data_set: str
@@ -77,6 +96,9 @@ class Recommendation(Frozen):
     domain: str
     metric: str
     candidates: tuple[Candidate, ...]
+    pick: Candidate
+    answers: tuple[str, ...]
+    more_images: MoreImages
     n_considered: int
     equals: int
     similar: tuple[SimilarSet, ...]

@@ -51,7 +51,8 @@ class CostBook:
         head, finetune = head_of(pair.head)
         n_train = int(facts.meta_features.get("n_train", n_images))
         training = self._rates.training_s(head, finetune, pair.backbone, n_train, self._epoch)
-        features = 0.0 if finetune else self._rates.features_s(pair.backbone, int(n_images))
+        reads_features = not finetune and any(run.timing.features_images for run in self._of[pair.head])
+        features = self._rates.features_s(pair.backbone, int(n_images)) if reads_features else 0.0
         return None if training is None or features is None else features + training
 
 

@@ -14,10 +14,12 @@ from lib.errors import TooLittleDataError
 from lib.performance_prediction.boosting.contract import Known, chance_level
 from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.scores import FEWEST_FAMILIES
-from lib.recommendation.answer import Candidate, Cost, PairQuality, Recommendation, counted
+from lib.recommendation.answer import Candidate, Cost, PairQuality, Recommendation, cheapest, counted
 from lib.recommendation.costs import CostBook
 from lib.recommendation.likeness import likeness
+from lib.recommendation.more_images import more_images
 from lib.recommendation.qualities import Qualities, measured_pairs, pair_qualities
+from lib.recommendation.questions import answers
 from lib.records import DataSetFacts, RunRecord
 
 if TYPE_CHECKING:
@@ -34,14 +36,17 @@ class Limits:
 
     latency_ms: float | None = None
     parameters: int | None = None
+    training_s: float | None = None
 
     def excess(self, cost: Cost) -> float:
-        """By what factor the cost is beyond the limits, 1 or less: within; infinite where the latency is not known."""
+        """By what factor the cost is beyond the limits, 1 or less: within; infinite where what is limited is not known."""
         factors = [0.0]
         if self.latency_ms is not None:
             factors.append(math.inf if cost.latency_ms is None else cost.latency_ms / self.latency_ms)
         if self.parameters is not None:
             factors.append(cost.parameters / self.parameters)
+        if self.training_s is not None:
+            factors.append(math.inf if cost.training_s is None else cost.training_s / self.training_s)
         return max(factors)
 
 
@@ -65,8 +70,12 @@ def recommend(
     if not within:
         raise TooLittleDataError(_nothing_within(limits, priced))
     similar, unlike = likeness(evidence, new)
-    ranked = [_candidate(rank, within[0][0], *entry) for rank, entry in enumerate(within, 1)]
+    floor = qualities.judged.floor.mean if qualities.judged and qualities.judged.floor else None
+    ranked = [_candidate(rank, within[0][0], floor, *entry) for rank, entry in enumerate(within, 1)]
     equals = [candidate for candidate in ranked if candidate.equal]
+    pick = cheapest(equals)
+    best = max(ranked, key=lambda candidate: candidate.quality)
+    more = more_images(evidence, pick.pair, pick.quality, (best.pair, best.quality))
     chance = chance_level(new, evidence.metric)
     return Recommendation(
         data_set=new.name,
@@ -74,6 +83,9 @@ def recommend(
         domain=new.domain,
         metric=evidence.metric,
         candidates=tuple(ranked[:top]),
+        pick=pick,
+        answers=(*answers(ranked, evidence, floor), *more.sentences[:1]),
+        more_images=more,
         n_considered=len(within),
         equals=len(equals),
         similar=similar,
@@ -81,26 +93,33 @@ def recommend(
         order=qualities.order,
         typical_error=qualities.judged.answer.mae.mean if qualities.judged else None,
         chance_quality=round(chance, 4) if chance else None,
-        evidence=(*_equals_sentences(equals), *_evidence_sentences(evidence, qualities)),
+        evidence=(
+            *_equals_sentences(equals, pick),
+            *more.sentences[1:],
+            *_evidence_sentences(evidence, qualities),
+        ),
         warnings=(*unlike, *_warnings(evidence, qualities, new, ranked[:top])),
     )
 
 
-def _candidate(rank: int, first: PairQuality, quality: PairQuality, cost: Cost) -> Candidate:
-    """`equal` where the distance from the first is within one standard error of the difference."""
-    noise = math.hypot(first.spread, quality.spread)
-    equal = rank == 1 or first.rank_by - quality.rank_by <= noise
+def _candidate(
+    rank: int, first: PairQuality, floor: float | None, quality: PairQuality, cost: Cost
+) -> Candidate:
+    """`equal` where the distance from the first decides nothing."""
+    equal = rank == 1 or first.rank_by - quality.rank_by <= first.noise(quality, floor)
     return Candidate(**dict(quality), rank=rank, equal=equal, cost=cost)
 
 
 def _nothing_within(limits: Limits, priced: Sequence[tuple[PairQuality, Cost]]) -> str:
     asked = [] if limits.latency_ms is None else [f"{limits.latency_ms:g} ms"]
     asked += [] if limits.parameters is None else [f"{limits.parameters:,} parameters"]
+    asked += [] if limits.training_s is None else [f"{limits.training_s:g} s of training"]
     nearest, cost = min(priced, key=lambda item: limits.excess(item[1]))
     latency = "unknown latency" if cost.latency_ms is None else f"{cost.latency_ms:.1f} ms"
+    training = "unknown training time" if cost.training_s is None else f"{cost.training_s:.0f} s of training"
     return (
         f"none of the {len(priced)} pairs stays within {' and '.join(asked)}; the nearest possible is "
-        f"{nearest.pair.label} with {latency} and {cost.parameters:,} parameters: raise the limits to that"
+        f"{nearest.pair.label} with {latency}, {cost.parameters:,} parameters and {training}: raise the limits to that"
     )
 
 
@@ -121,15 +140,16 @@ def _evidence_sentences(evidence: Evidence, qualities: Qualities) -> tuple[str, 
     return (*sentences, *qualities.reasons, *evidence.left_out)
 
 
-def _equals_sentences(equals: Sequence[Candidate]) -> list[str]:
+def _equals_sentences(equals: Sequence[Candidate], pick: Candidate) -> list[str]:
     """The pairs that the evidence cannot tell from the first, and the cheapest of them."""
     if len(equals) < 2:
         return []
     named = ", ".join(c.pair.label for c in equals[1 : 1 + NAMED_EQUALS])
     more = f" and {len(equals) - 1 - NAMED_EQUALS} more" if len(equals) > 1 + NAMED_EQUALS else ""
-    quickest = min(equals, key=lambda c: (c.cost.latency_ms or math.inf, c.rank))
-    cheapest = f"; the quickest of them is {quickest.pair.label}" if quickest.cost.latency_ms else ""
-    return [f"{equals[0].pair.label} is not told from {named}{more} by this evidence{cheapest}"]
+    return [
+        f"{equals[0].pair.label} is not told from {named}{more} by this evidence; "
+        f"the cheapest of them (latency × training time) is {pick.pair.label}"
+    ]
 
 
 def _warnings(

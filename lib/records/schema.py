@@ -29,9 +29,11 @@ def head_of(column: str) -> tuple[str, bool]:
     return column.removesuffix(FINETUNED), column.endswith(FINETUNED)
 
 
-PROBE_BACKBONES = ("handcrafted", "mobilenetv2_100")
+PROBE_BACKBONES = ("handcrafted", "tf_mobilenetv3_small_100")
 PROBE_HEADS = ("linear", "knn", "catboost")
-"""What a probe measures on a new data set: known cells, in judging as in use."""
+MASK_PROBE = ("tf_mobilenetv3_small_100", "linear_mask")
+PROBE_S = 20.0
+"""What a probe measures on a new data set, unless it is given a time of its own: what `boosting.py probes` finds for 20 s."""
 
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]

@@ -95,9 +95,21 @@ def shorten(name: str, longest: int = LONGEST_NAME) -> str:
 
 def _quality_cells(completion: ZooCompletion) -> list[PictureCell]:
     return [
-        PictureCell(j, i, "cannot" if np.isnan(value) else f"{value:.3f}", GROUNDS[completion.status(i, j)])
+        PictureCell(
+            j,
+            i,
+            "cannot" if np.isnan(value) else f"{value:.3f}",
+            GROUNDS[completion.status(i, j)],
+            _counted(completion, i, j),
+        )
         for (i, j), value in np.ndenumerate(completion.values)
     ]
+
+
+def _counted(completion: ZooCompletion, i: int, j: int) -> str:
+    """On how many data sets a partly completed pair was measured."""
+    partly = completion.status(i, j) == "completed" and completion.matrix.measured[i, j]
+    return f"{completion.matrix.n_data_sets[i, j]} of {completion.n_data_sets} sets" if partly else ""
 
 
 def _error_cells(completion: ZooCompletion, at: float) -> list[PictureCell]:
@@ -150,7 +162,8 @@ def draw_completion(completion: ZooCompletion, path: Path) -> None:
     _draw_title(figure, completion, size[1])
     _draw_loss(axes(0.85, 1.2, half - 1.2, LOSS_HEIGHT_IN - 0.4), completion)
     _draw_rivals(axes(half + 1.1, 1.2, half - 1.9, LOSS_HEIGHT_IN - 0.4), completion)
-    sentences = [verdict(completion), *completion.matrix.notes]
+    kinds = [one.sentence for one in completion.held_out]
+    sentences = [verdict(completion), *kinds, *completion.matrix.notes]
     lines = [line for sentence in sentences for line in textwrap.wrap(sentence, int(width / 0.072))]
     _write(figure, 0.3, 0.35, "\n".join(lines), fontsize=8.5, color=FAINT)
     save_picture(figure, path, DOTS_PER_INCH)
@@ -200,7 +213,7 @@ def _draw_title(figure: Figure, completion: ZooCompletion, height_in: float) -> 
 
 
 def _draw_loss(axes: Axes, completion: ZooCompletion) -> None:
-    losses = completion.model.losses
+    losses = completion.course.losses
     axes.plot(range(1, len(losses) + 1), losses, color=INK, lw=1.6)
     axes.scatter([len(losses)], [losses[-1]], color=RED, zorder=3, s=28)
     axes.set_title(f"ALS loss, final {losses[-1]:.4f}", fontsize=10, loc="left")

@@ -21,7 +21,7 @@ LEGEND = Text.assemble(
     ("completed", COMPLETED),
     "  ",
     ("below it: held-out absolute error", ERROR),
-    " (cross-validated, not the training error)  ",
+    " (cross-validated, not the training error), and on how many data sets it was measured  ",
     ("embeddings", EMBEDDING),
 )
 
@@ -58,10 +58,15 @@ def completion_table(completion: ZooCompletion) -> RenderableType:
 
 
 def _cell(completion: ZooCompletion, i: int, j: int) -> Text:
-    value, status = f"{completion.values[i, j]:.3f}", completion.status(i, j)
-    if status == "measured":
-        return Text.assemble((value, MEASURED), "\n", (f"{completion.held_out_error[i, j]:.3f}", ERROR))
-    return Text.assemble((value, COMPLETED)) if status == "completed" else Text("cannot work", "dim")
+    status = completion.status(i, j)
+    if status == "incompatible":
+        return Text("cannot work", "dim")
+    parts = [(f"{completion.values[i, j]:.3f}", MEASURED if status == "measured" else COMPLETED)]
+    if completion.matrix.measured[i, j]:
+        parts.append((f"\n{completion.held_out_error[i, j]:.3f}", ERROR))
+    if status == "completed":
+        parts.append((f"\n{completion.matrix.n_data_sets[i, j]} of {completion.n_data_sets}", "dim"))
+    return Text.assemble(*parts)
 
 
 def _rivals(completion: ZooCompletion) -> Table:
@@ -74,11 +79,12 @@ def _rivals(completion: ZooCompletion) -> Table:
 
 
 def _sentences(completion: ZooCompletion) -> list[Text]:
-    model, losses = completion.model, completion.model.losses
+    model, losses = completion.course, completion.course.losses
     fit = (
         f"rank {model.rank}, regularisation {model.regularisation:g} (chosen by cross-validation); "
         f"final loss {losses[-1]:.4f} RMSE after {len(losses)} sweeps"
     )
     verdict_style = "yellow" if completion.beaten_by else "default"
+    kinds = [Text(one.sentence, "default" if one.beats else "yellow") for one in completion.held_out]
     notes = [Text(f"note: {note}", "yellow") for note in completion.matrix.notes]
-    return [Text(fit), Text(verdict(completion), verdict_style), *notes]
+    return [Text(fit), Text(verdict(completion), verdict_style), *kinds, *notes]

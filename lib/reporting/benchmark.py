@@ -130,7 +130,7 @@ def _plan_cells(planned: PlannedCell) -> tuple[str | Text, ...]:
     return (
         cell.data_set.name,
         cell.backbone.name + shout,
-        cell.head,
+        cell.column,
         str(cell.seed),
         Text(planned.state, STATE_STYLE[planned.state]),
         "; ".join(filter(None, (estimate, planned.reason))),

@@ -20,12 +20,24 @@ BASIS_STYLE = {"measured": "bold white", "completed": "bold blue", "predicted": 
 
 def recommendation_view(answer: Recommendation) -> RenderableType:
     """Ranked pairs, similar data sets, evidence and warnings."""
-    parts: list[RenderableType] = [_pairs(answer), *_footnotes(answer)]
+    parts: list[RenderableType] = [*_first(answer), _pairs(answer), *_footnotes(answer)]
     if answer.similar:
         parts.append(_similar(answer))
     parts += [Text(f"• {sentence}") for sentence in answer.evidence]
     parts += [Text(f"warning: {sentence}", "bold yellow") for sentence in answer.warnings]
     return Group(*parts)
+
+
+def _first(answer: Recommendation) -> list[Text]:
+    """What to train, and an answer to each question, above the table."""
+    pick, cost = answer.pick, answer.pick.cost
+    known = [] if cost.training_s is None else [f"{_duration(cost.training_s)} of training"]
+    known += [] if cost.latency_ms is None else [f"{cost.latency_ms:.1f} ms an image"]
+    equals = f": of {answer.equals} pairs that cannot be told from the first the cheapest" * (
+        answer.equals > 1
+    )
+    price = f" ({', '.join(known)})" if known else ""
+    return [Text(f"Train {pick.pair.label}{equals}{price}", "bold"), *map(Text, answer.answers), Text("")]
 
 
 def _pairs(answer: Recommendation) -> Table:

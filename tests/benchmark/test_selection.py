@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from lib.benchmark.prepare import prepared
 from lib.benchmark.selection import select
 from lib.errors import CvAutomlError
+from lib.records.design import Design, DesignCell
 from tests.benchmark.made_up_sweep import request, write_tiny_set
 
 
@@ -65,3 +67,16 @@ def test_two_data_sets_keep_their_order(settings):
         write_tiny_set(settings.datasets_dir / name)
     selection = select(request("b", data_sets=("b", "a")), settings)
     assert [chosen.info.name for chosen in selection.data_sets] == ["b", "a"]
+
+
+def test_a_sweep_follows_a_design_and_takes_its_fine_tuned_columns(tiny_set, settings):
+    pairs = [("handcrafted", "linear"), ("tf_mobilenetv3_small_100", "mlp (fine-tuned)")]
+    cells = tuple(DesignCell(tiny_set.name, *pair) for pair in pairs)
+    design = Design(seed=0, share=0.5, hidden_share=0, possible=4, cells=cells[:1], hidden=cells[1:])
+    asked = request(tiny_set, backbones=design.names(1), heads=design.names(2), design=design)
+    planned = [p.cell for p in prepared(asked, settings.override(weights="random")).plan.cells]
+    assert [(c.backbone.name, c.column, c.recipe.finetune) for c in planned] == [
+        (*pairs[0], False),
+        (*pairs[1], True),
+    ]
+    assert [len(c.recipe.folds) for c in planned] == [5, 2]

@@ -23,7 +23,7 @@ from lib.records import (
     key_of,
 )
 
-BACKBONES = ("handcrafted", "resnet18", "resnet50", "mobilenetv2_100", "vit_tiny_patch16_224")
+BACKBONES = ("handcrafted", "resnet18", "resnet50", "tf_mobilenetv3_small_100", "vit_tiny_patch16_224")
 HEADS = ("knn", "linear", "mlp", "naive")
 DOMAINS = ("industrial", "medical", "aerophoto")
 QUALITY_OF_BACKBONE = dict(zip(BACKBONES, (-0.15, 0.02, 0.06, 0.03, 0.04), strict=True))

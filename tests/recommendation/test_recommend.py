@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from lib.errors import TooLittleDataError
-from lib.performance_prediction.boosting.cells import Pair, pair_of
-from lib.performance_prediction.boosting.contract import PROBE_PAIRS
+from lib.performance_prediction.boosting.cells import PROBE_PAIRS, Pair, pair_of
 from lib.performance_prediction.boosting.evidence import Evidence, gather_evidence
 from lib.performance_prediction.boosting.judgement import judge
 from lib.recommendation.answer import Recommendation
@@ -300,7 +299,7 @@ def test_pairs_within_noise_of_the_first_are_marked_and_the_quickest_is_named(tm
     given = answer(own, {}, FACTS["set3"], tmp_path)
     assert [c.equal for c in given.candidates] == [True, True, False]
     assert given.equals == 2
-    assert given.evidence[0].endswith("the quickest of them is resnet18 × mlp")
+    assert given.evidence[0].endswith("the cheapest of them (latency × training time) is resnet18 × mlp")
 
 
 def test_the_interval_of_a_measured_pair_covers_further_seeds() -> None:
@@ -320,3 +319,46 @@ def test_the_interval_of_a_measured_pair_covers_further_seeds() -> None:
         (own,) = measured_pairs(evidence, facts_of(info, 0.5)).values()
         hits.append(own.low <= draws[3] <= own.high)
     assert np.mean(hits) >= 0.88
+
+
+def test_training_time_limits_and_the_pick_is_the_cheapest_of_the_equals(tmp_path: Path) -> None:
+    given = answer(RUNS, FACTS, NEW, tmp_path, top=100)
+    equals = [c for c in given.candidates if c.equal]
+    products = {c.pair: (c.cost.latency_ms or 0) * (c.cost.training_s or 0) for c in equals}
+    assert products[given.pick.pair] == min(products.values())
+    times = sorted(c.cost.training_s or 0 for c in given.candidates)
+    limited = answer(RUNS, FACTS, NEW, tmp_path, top=100, limits=Limits(training_s=times[0]))
+    assert all((c.cost.training_s or 0) <= times[0] for c in limited.candidates)
+    with pytest.raises(TooLittleDataError, match="s of training"):
+        answer(RUNS, FACTS, NEW, tmp_path, limits=Limits(training_s=times[0] / 2))
+
+
+def test_three_questions_are_answered_with_what_records_say(tmp_path: Path) -> None:
+    runs = [
+        r
+        for r in RUNS
+        if r.head.name == "linear" and r.backbone.name == "resnet50" and r.data_set.name != "set0"
+    ]
+    tuned = [
+        r.model_copy(update={"recipe": r.recipe.model_copy(update={"finetune": True}), "key": r.key + "t"})
+        for r in (
+            finished_run(run.data_set, "resnet50", "linear", min((run.quality() or 0) + 0.05, 1.0))
+            for run in runs
+        )
+    ]
+    training, network, head, more = answer([*RUNS, *tuned], FACTS, NEW, tmp_path).answers
+    assert training.startswith("Frozen or fine-tuned? fine-tuned")
+    assert "on 9 unrelated sets with the same partner fine-tuned was +0.0" in training
+    assert network.startswith("Which network? ")
+    assert "on 10 unrelated sets" in head
+    assert "no records of views" in more
+    assert "no fine-tuned run" in answer(RUNS, FACTS, NEW, tmp_path).answers[0]
+
+
+def test_a_backbone_without_weights_is_never_fine_tuned(tmp_path: Path) -> None:
+    run = next(r for r in RUNS if r.backbone.name == "resnet50" and r.head.name == "linear")
+    tuned = run.model_copy(update={"recipe": run.recipe.model_copy(update={"finetune": True}), "key": "t"})
+    given = answer([*RUNS, tuned], FACTS, NEW, tmp_path, top=100)
+    columns = {c.backbone for c in given.candidates if c.head == "linear (fine-tuned)"}
+    assert "handcrafted" not in columns
+    assert {"resnet50", "resnet18"} <= columns

@@ -128,7 +128,7 @@ def test_probing_measures_cells_that_stand_in_the_table(
     monkeypatch.setenv("CVAUTOML_CACHE_DIR", str(tmp_path / "cache"))
     done = recommend(images, runs, tmp_path, "--probe", "--json", "--top", "100")
     assert done.returncode == 0, done.stderr
-    assert "not probed with mobilenetv2_100: random weights" in done.stderr
+    assert "not probed with tf_mobilenetv3_small_100: random weights" in done.stderr
     measured = [c for c in json.loads(done.stdout)["candidates"] if c["basis"] == "measured"]
     assert {c["backbone"] for c in measured} == {"handcrafted"}
     assert {c["head"] for c in measured} == {"linear", "knn", "catboost"}

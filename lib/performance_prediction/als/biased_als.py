@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from lib.performance_prediction.als.explicit import AlsModel, OnSweep, fit_als
 from lib.performance_prediction.table.hold_out import best_candidate
 from lib.performance_prediction.table.scales import Scale, ScaleName
-from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, ScoreTable
+from lib.performance_prediction.table.score_table import COMPLETERS, Completer, Completion, Floats, ScoreTable
 
 RANKS = (0, 1, 2, 3, 4, 8)
 REGULARISATIONS = (0.03, 0.1, 0.3, 1.0, 3.0)  # in units of the measured cells' variance
@@ -19,13 +19,15 @@ CHOICE_SWEEPS = 15  # enough to rank settings; the final fit takes the full numb
 @COMPLETERS.register("als")
 @dataclass(frozen=True)
 class BiasedAls(Completer):
-    """Explicit, bias-aware ALS over the observed cells only."""
+    """Explicit, bias-aware ALS over the observed cells only; `row_side`, `column_side`: see `fit_als`."""
 
     scale: ScaleName | None = None
     rank: int | None = None
     regularisation: float | None = None
     highest_rank: int = RANKS[-1]
     sweeps: int = SWEEPS
+    row_side: Floats | None = field(default=None, repr=False, compare=False)
+    column_side: Floats | None = field(default=None, repr=False, compare=False)
 
     def tuned(self, table: ScoreTable, seed: int = 0) -> BiasedAls:
         """See `Completer.tuned`: scale first, at rank 2, then rank and regularisation together."""
@@ -58,4 +60,5 @@ class BiasedAls(Completer):
         scale = Scale.fitted(chosen.scale, table.values)
         modelled = scale.forward(table.values)
         heard = on_sweep and (lambda sweep, loss: on_sweep(sweep, scale.unit * loss))
-        return scale, fit_als(modelled, chosen.rank, chosen.regularisation, self.sweeps, seed, heard)
+        sides = self.row_side, self.column_side
+        return scale, fit_als(modelled, chosen.rank, chosen.regularisation, self.sweeps, seed, heard, *sides)

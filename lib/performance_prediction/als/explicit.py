@@ -3,6 +3,10 @@
 With one side fixed, each row is a ridge regression of its scores (less μ and c) on z_col = [y_col, 1]:
 w_row = [x_row, b_row] = (Σ z zᵀ + λI)⁻¹ Σ z (q − μ − c), summed over the row's observed cells; then the sides change
 places (Zhou et al. 2008, "Large-scale parallel collaborative filtering for the Netflix prize", with biases).
+
+Where side information s of a side is given, λ draws its weights not to zero but to Gᵀs, what a ridge regression of the side's
+weights on s says of them: a column of few cells leans on its relatives, one of none is what they say (Agarwal and Chen 2009,
+"Regression-based latent factor models").
 """
 
 from __future__ import annotations
@@ -18,6 +22,10 @@ from lib.performance_prediction.table.scales import Scale
 from lib.performance_prediction.table.score_table import SMALLEST_SPREAD, Bools, Floats
 
 SINGLE_PRECISION_FROM_CELLS = 500_000  # from here memory traffic decides the speed, and rounding is no matter
+
+SIDE_PENALTY = (
+    0.1  # of the regression on side information; a tenth or ten times as much changes held-out errors by 2 %
+)
 
 OnSweep = Callable[[int, float], None]
 
@@ -87,8 +95,11 @@ def fit_als(
     sweeps: int = 20,
     seed: int = 0,
     on_sweep: OnSweep | None = None,
+    row_side: Floats | None = None,
+    column_side: Floats | None = None,
 ) -> AlsModel:
-    """Explicit ALS on the observed cells of `values` (n_rows, n_columns), NaN where nothing is known.
+    """Explicit ALS on the observed cells of `values` (n_rows, n_columns), NaN where nothing is known; `row_side` (n_rows, n),
+    `column_side` (n_columns, m): side information.
 
     `regularisation` λ > 0 penalises squared factors and biases. `on_sweep(sweep, rmse)` is called after each of the `sweeps`.
     Raises MatrixError when no cell is observed.
@@ -103,33 +114,52 @@ def fit_als(
     cells = observed.astype(precision), centred, float(np.sum(np.square(centred), dtype=np.float64))
     rng = np.random.default_rng(seed)
     n_rows, n_columns = values.shape
-    column_side = np.concatenate([0.1 * rng.standard_normal((n_columns, rank)), np.zeros((n_columns, 1))], 1)
+    column_weights = np.concatenate(
+        [0.1 * rng.standard_normal((n_columns, rank)), np.zeros((n_columns, 1))], 1
+    )
+    row_weights, said_of_row, said_of_column = (
+        np.zeros((n_rows, rank + 1)),
+        _told_by(row_side),
+        _told_by(column_side),
+    )
     losses: list[float] = []
     for sweep in range(1, sweeps + 1):
-        row_side, _ = _solve_side(*cells, column_side, regularisation)
-        column_side, squared_error = _solve_side(cells[0].T, centred.T, cells[2], row_side, regularisation)
+        prior = said_of_row(row_weights)
+        row_weights, _ = _solve_side(*cells, column_weights, regularisation, prior)
+        prior = said_of_column(column_weights)
+        turned = cells[0].T, centred.T, cells[2]
+        column_weights, squared_error = _solve_side(*turned, row_weights, regularisation, prior)
         losses.append(float(np.sqrt(max(squared_error, 0.0) / count)))
         if on_sweep:
             on_sweep(sweep, losses[-1])
     freedom = max(count - 0.5 * rank * (n_rows + n_columns) - (n_rows + n_columns), 0.25 * count)
     return AlsModel(
         mean=mean,
-        row_factors=row_side[:, :-1],
-        column_factors=column_side[:, :-1],
-        row_biases=row_side[:, -1],
-        column_biases=column_side[:, -1],
+        row_factors=row_weights[:, :-1],
+        column_factors=column_weights[:, :-1],
+        row_biases=row_weights[:, -1],
+        column_biases=column_weights[:, -1],
         regularisation=regularisation,
         losses=tuple(losses),
         noise=max(losses[-1] * float(np.sqrt(count / freedom)), SMALLEST_SPREAD),
     )
 
 
+def _told_by(side: Floats | None) -> Callable[[Floats], Floats]:
+    """From weights to what side information says of them: their ridge regression on it, no intercept; zero without any."""
+    if side is None:
+        return np.zeros_like
+    regression = side @ np.linalg.solve(side.T @ side + SIDE_PENALTY * np.eye(side.shape[1]), side.T)
+    return lambda weights: np.asarray(regression @ weights)
+
+
 def _solve_side(
-    observed: Any, centred: Any, squared: float, other: Floats, regularisation: float
+    observed: Any, centred: Any, squared: float, other: Floats, regularisation: float, prior: Floats
 ) -> tuple[Floats, float]:
     """Closed-form weights [factor, bias] of one side given the `other`, and the squared error on the observed cells.
 
-    `observed`: 1 where measured; `centred`: value − μ there, 0 elsewhere; `squared`: the sum of its squares.
+    `observed`: 1 where measured; `centred`: value − μ there, 0 elsewhere; `squared`: the sum of its squares; `prior`: the
+    weights that λ draws to.
     """
     biases, design = other[:, -1], _with_ones(other[:, :-1])
     width, precision = design.shape[1], observed.dtype
@@ -140,7 +170,8 @@ def _solve_side(
     gram[:, left, right] = gram[:, right, left] = products[:, : len(left)]
     projected = (centred @ np.hstack([design, biases[:, None]]).astype(precision)).astype(np.float64)
     target = projected[:, :-1] - products[:, len(left) :]
-    weights = np.linalg.solve(gram + regularisation * np.eye(width), target[:, :, None])[:, :, 0]
+    drawn = (target + regularisation * prior)[:, :, None]
+    weights = np.linalg.solve(gram + regularisation * np.eye(width), drawn)[:, :, 0]
     offset_squared = float(np.sum((observed.T @ np.ones(len(observed), precision)) * biases**2))
     explained = 2 * np.sum(weights * target) - np.einsum("nk,nkl,nl->", weights, gram, weights, optimize=True)
     return weights, float(squared - 2 * projected[:, -1].sum() + offset_squared - explained)

@@ -10,6 +10,7 @@ import numpy as np
 
 from lib.performance_prediction.boosting.evidence import Cell, Evidence, Pair
 from lib.performance_prediction.table.score_table import Bools, Floats, Ints
+from lib.records.schema import head_of
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,16 @@ def family_weights(families: Mapping[str, str]) -> dict[str, float]:
     """Data set → weight, so that all sets of one family weigh 1 together."""
     sizes = Counter(families.values())
     return {name: 1.0 / sizes[family] for name, family in families.items()}
+
+
+def side_of_pairs(pairs: Sequence[Pair]) -> Floats:
+    """One column a backbone, one a head whether fine-tuned or not, one for fine-tuning: (n_pairs, n)."""
+    parts = [(pair.backbone, *head_of(pair.head)) for pair in pairs]
+    columns = [[part[place] for part in parts] for place in (0, 1)]
+    levels = [[[name == level for level in sorted(set(names))] for name in names] for names in columns]
+    return np.hstack(
+        [*(np.array(one, dtype=float) for one in levels), [[float(tuned)] for *_, tuned in parts]]
+    )
 
 
 def _least_squares(row: Ints, column: Ints, quality: Floats, weights: Floats) -> tuple[Floats, Floats]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ NEAR_TIE = 0.98  # of the best rival's error: nearer than that is no difference 
 
 def report_of(completion: ZooCompletion) -> dict[str, Any]:
     """All of a completion but its factors in plain values, `cells` row by row; only measured ones have errors."""
-    evidence, model = completion.matrix.evidence, completion.model
+    evidence, model = completion.matrix.evidence, completion.course
     return {
         "task": evidence.task,
         "domain": evidence.domain or "all",
@@ -30,9 +31,10 @@ def report_of(completion: ZooCompletion) -> dict[str, Any]:
         "regularisation": model.regularisation,
         "losses": model.losses,
         "held_out_mae": dict(completion.held_out_mae),
+        "held_out_by_kind": [asdict(one) for one in completion.held_out],
         "n_folds": completion.n_folds,
         "verdict": verdict(completion),
-        "notes": completion.matrix.notes,
+        "notes": [*(one.sentence for one in completion.held_out), *completion.matrix.notes],
         "cells": [_cell(completion, i, j) for i, j in np.ndindex(completion.values.shape)],
     }
 

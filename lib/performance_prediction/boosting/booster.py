@@ -13,7 +13,7 @@ from lib.errors import TooLittleDataError
 from lib.performance_prediction.als.matrix import Effects, family_weights, fit_effects
 from lib.performance_prediction.boosting import contract
 from lib.performance_prediction.boosting.cells import Cell, Pair
-from lib.performance_prediction.boosting.contract import PROBE_PAIRS, Floats, Known, KnownCells
+from lib.performance_prediction.boosting.contract import Floats, Known, KnownCells
 from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.features import (
     CATEGORICAL_FEATURES,
@@ -138,11 +138,11 @@ class ProbedCatBoostPredictor(CatBoostPredictor):
     regimes: ClassVar[tuple[contract.Regime, ...]] = ("probed",)
 
 
-def known_of(cells: Sequence[Cell]) -> dict[str, dict[Pair, Known]]:
+def known_of(cells: Sequence[Cell], probed: Sequence[Pair]) -> dict[str, dict[Pair, Known]]:
     """Data set → what the probe would have measured on it."""
     known: defaultdict[str, dict[Pair, Known]] = defaultdict(dict)
     for cell in cells:
-        if cell.pair in PROBE_PAIRS:
+        if cell.pair in probed:
             known[cell.data_set][cell.pair] = Known.of(cell)
     return known
 
@@ -152,7 +152,7 @@ def known_features(effects: Effects, known: KnownCells) -> dict[str, float]:
     if not known:
         return {}
     shift = shift_of(effects, known)
-    own = {p.label: known[p].quality - expected(effects, p) - shift for p in PROBE_PAIRS if p in known}
+    own = {p.label: known[p].quality - expected(effects, p) - shift for p in sorted(known)}
     return {"shift": shift, **own}
 
 
@@ -165,8 +165,8 @@ def fit_booster(evidence: Evidence, setting: BoosterSetting, seed: int = 0) -> B
 
     cells, importance = lifted_cells(evidence) if setting.scale == "lift" else (evidence.cells, {})
     effects = fit_effects(cells, importance)
-    known = known_of(evidence.cells) if setting.probed else {}
-    learnt = [c for c in cells if c.data_set in evidence.facts and not (known and c.pair in PROBE_PAIRS)]
+    known = known_of(evidence.cells, evidence.probed) if setting.probed else {}
+    learnt = [c for c in cells if c.data_set in evidence.facts and not (known and c.pair in evidence.probed)]
     if not learnt:
         raise TooLittleDataError(
             "no data set with runs has meta-features (dataset.json beside its runs): run the zoo again"
@@ -223,7 +223,7 @@ def _weights(cells: Sequence[Cell], importance: Mapping[str, float]) -> Floats:
 def _error_without(fold: Collection[str], evidence: Evidence, setting: BoosterSetting, seed: int) -> float:
     """Mean over the families of `fold` of the mean absolute error over their cells that are not known."""
     booster = fit_booster(evidence.without(fold), setting, seed)
-    known = known_of(evidence.cells) if setting.probed else {}
+    known = known_of(evidence.cells, evidence.probed) if setting.probed else {}
     by_set: defaultdict[str, list[Cell]] = defaultdict(list)
     for cell in evidence.cells:
         if (

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import NamedTuple
 
 from lib.records import RunRecord
-from lib.records.schema import Metric, column_of
+from lib.records.schema import MASK_PROBE, PROBE_BACKBONES, PROBE_HEADS, Metric, column_of
 
 Key = Callable[[RunRecord], Hashable]
 
@@ -24,6 +24,11 @@ class Pair(NamedTuple):
     def label(self) -> str:
         """How tables name it."""
         return f"{self.backbone} × {self.head}"
+
+
+PROBE_PAIRS = tuple(Pair(backbone, head) for backbone in PROBE_BACKBONES for head in PROBE_HEADS)
+MASK_PROBE_PAIRS = (Pair(*MASK_PROBE),)
+"""What `recommend.py --probe` measures on a folder before it answers; in judging, what is revealed of a left-out set."""
 
 
 def pair_of(record: RunRecord) -> Pair:
@@ -125,3 +130,20 @@ def _left_out(before: Sequence[RunRecord], after: Sequence[RunRecord], why: str)
     names = sorted({_set_of(run) for run in before if id(run) not in kept})
     shown = ", ".join(names[:4]) + (" …" if len(names) > 4 else "")
     return [f"{len(before) - len(after)} runs left out, {why}: {shown}"]
+
+
+def nothing_to_tune(runs: Sequence[RunRecord]) -> dict[Pair, str]:
+    """Fine-tuned pairs of backbones without weights, which need no run to be known not to work."""
+    fixed = {run.backbone.name for run in runs if run.backbone.weights_origin == "none"}
+    tuned = {pair_of(run).head for run in runs if run.recipe.finetune}
+    return {Pair(name, column): f"{name} has no weights to fine-tune" for name in fixed for column in tuned}
+
+
+def cells_of(
+    runs: Iterable[RunRecord], families: Mapping[str, str], epoch: int, metric: Metric
+) -> tuple[Cell, ...]:
+    """The cells of the runs, by data set and pair."""
+    of_cell: defaultdict[tuple[str, Pair], list[RunRecord]] = defaultdict(list)
+    for run in runs:
+        of_cell[run.data_set.name, pair_of(run)].append(run)
+    return tuple(cell_of(own, families[name], epoch, metric) for (name, _), own in sorted(of_cell.items()))

@@ -17,16 +17,14 @@ from lib.frozen import Frozen
 from lib.performance_prediction.boosting.cells import Cell, Pair
 from lib.performance_prediction.boosting.evidence import Evidence
 from lib.records import DataSetFacts
-from lib.records.schema import PROBE_BACKBONES, PROBE_HEADS, Metric, Task
+from lib.records.schema import Metric, Task
 from lib.registry import Registry
 
 Floats = npt.NDArray[np.float64]
 Regime = Literal["unseen", "probed"]
 
-FEATURES_VERSION = 3  # of what predictors are told: models and judgements of another version are not used
+FEATURES_VERSION = 4  # of what predictors are told: models and judgements of another version are not used
 HIGHEST_CHANCE = 0.95
-PROBE_PAIRS = tuple(Pair(backbone, head) for backbone in PROBE_BACKBONES for head in PROBE_HEADS)
-"""What `recommend.py --probe` measures on a folder before it answers; in judging, what is revealed of a left-out set."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +13,17 @@ import numpy.typing as npt
 
 from lib.config import Settings
 from lib.errors import TooLittleDataError
-from lib.performance_prediction.boosting.cells import Cell, Pair, cell_of, consistent_runs, pair_of
+from lib.performance_prediction.boosting.cells import (
+    MASK_PROBE_PAIRS,
+    PROBE_PAIRS,
+    Cell,
+    Pair,
+    cells_of,
+    consistent_runs,
+    nothing_to_tune,
+    pair_of,
+)
+from lib.performance_prediction.boosting.views import View, parted_views, views_of
 from lib.records import CHANCE_HEAD, BrokenRecord, DataSetFacts, RecordStore, RunRecord
 from lib.records.schema import METRICS, PRIMARY_METRIC, Metric, Task
 from lib.registry import unknown_name
@@ -36,7 +46,8 @@ class Evidence:
 
     `families`: data set name → name of the original it comes from (related originals share one name). `incompatible`: pairs
     that cannot work, with the reason, and that no run shows to work. `left_out`: one sentence for each kind of run that was
-    not used, and why.
+    not used, and why. `probed`: the pairs that are measured on a new set before it is asked about;
+    `views`: cells on parts of training sets.
     """
 
     epoch: int
@@ -49,6 +60,8 @@ class Evidence:
     facts: Mapping[str, DataSetFacts]
     incompatible: Mapping[Pair, str]
     left_out: tuple[str, ...]
+    probed: tuple[Pair, ...] = PROBE_PAIRS
+    views: tuple[View, ...] = ()
 
     @property
     def domain(self) -> str | None:
@@ -79,6 +92,7 @@ class Evidence:
             self,
             runs=tuple(run for run in self.runs if run.data_set.name in kept),
             cells=tuple(cell for cell in self.cells if cell.data_set in kept),
+            views=tuple(view for view in self.views if view.cell.family not in families),
             facts={name: facts for name, facts in self.facts.items() if name in kept},
         )
 
@@ -97,6 +111,7 @@ class Evidence:
         """Hash (16 hex digits) of runs, facts and families: derived results carry it, so that stale ones are noticed."""
         lines = [
             f"{self.task} {self.metric} {self.epoch}",
+            *(() if self.probed in (PROBE_PAIRS, MASK_PROBE_PAIRS) else (str(self.probed),)),
             *sorted(f"{run.data_set.name}:{run.key}:{self.quality(run)}" for run in self.runs),
             *(f"{name}:{self.families[name]}" for name in self.data_sets),
             *(f"{n}:{self.facts[n].model_dump_json()}" for n in self.data_sets if n in self.facts),
@@ -146,23 +161,30 @@ def gather_evidence(
         raise TooLittleDataError(_nothing_of_task(finished, domains, task))
     measured = _measured(_real_before_substitute(of_task, notes), epoch, metric, notes)
     consistent, mixed = consistent_runs(measured)
-    families, runs = families_of(records, related), _ranked(consistent)
+    families, (runs, parts) = families_of(records, related), parted_views(_ranked(consistent))
+    if parts:
+        notes.append(
+            f"{len(parts)} runs on parts of training sets tell what more images bring, and nothing else"
+        )
     last = epoch or max(run.recipe.epochs for run in runs)
     names = {run.data_set.name for run in runs}
     working = {pair_of(run) for run in runs}
     refused = [r for r in records if r.status == "incompatible" and r.data_set.task == task]
     reasons = {pair_of(r): r.reason or "" for r in refused if r.head.name != CHANCE_HEAD}
+    reasons |= nothing_to_tune(runs)
     return Evidence(
         epoch=last,
         task=task,
         metric=metric,
         domains=tuple(domains),
-        runs=runs,
-        cells=_cells(runs, families, last, metric),
+        runs=tuple(runs),
+        cells=cells_of(runs, families, last, metric),
         families=families,
         facts={name: entry for name, entry in (facts or {}).items() if name in names},
         incompatible={pair: reason for pair, reason in reasons.items() if pair not in working},
         left_out=(*notes, *mixed),
+        views=views_of(parts, runs, families, last, metric),
+        probed=PROBE_PAIRS if task == "classification" else MASK_PROBE_PAIRS,
     )
 
 
@@ -273,12 +295,3 @@ def _real_before_substitute(runs: list[RunRecord], notes: list[str]) -> list[Run
             else "RANDOM WEIGHTS: no run had pretrained weights, the numbers say nothing about pretrained networks"
         )
     return trained if pretrained else kept
-
-
-def _cells(
-    runs: Iterable[RunRecord], families: Mapping[str, str], epoch: int, metric: Metric
-) -> tuple[Cell, ...]:
-    of_cell: defaultdict[tuple[str, Pair], list[RunRecord]] = defaultdict(list)
-    for run in runs:
-        of_cell[run.data_set.name, pair_of(run)].append(run)
-    return tuple(cell_of(own, families[name], epoch, metric) for (name, _), own in sorted(of_cell.items()))

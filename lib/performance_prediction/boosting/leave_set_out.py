@@ -29,7 +29,8 @@ class LeftOutSet:
     `truth`: measured quality of its pairs, (n_pairs,); `revealed`: bool, (n_pairs,), which of them the predictors were told.
     `predicted`: predictor → (n_pairs,), revealed cells as measured. `choosing`, `judging`: (n_halves, n_pairs), the quality on one
     half of the folds and on the other, for several ways of halving; `halved`: predictor → (n_halves, n_pairs), what it says
-    when told the choosing half of the revealed cells. None of these where the cells share no two folds.
+    when told the choosing half of the revealed cells. None of these where the cells share no two folds; NaN for pairs that were
+    run on fewer folds than others, which nothing can be chosen by.
     """
 
     data_set: str
@@ -80,7 +81,7 @@ def leave_families_out(
         fitted = {name: predictor.fit(rest, seed) for name, predictor in wanted.items()}
         for cells in (own for own in by_set.values() if own[0].family in left_out):
             for regime in regimes:
-                known = [c for c in cells if regime == "probed" and c.pair in contract.PROBE_PAIRS]
+                known = [c for c in cells if regime == "probed" and c.pair in evidence.probed]
                 asked = {name: fit for name, fit in fitted.items() if regime in predictors[name].regimes}
                 if known or regime == "unseen":
                     found[regime].append(_judged(evidence, cells, known, asked, seed))
@@ -101,8 +102,9 @@ def _judged(
         return np.array([told[p].quality if p in told else predicted[i] for i, p in enumerate(pairs)])
 
     told = {cell.pair: Known.of(cell) for cell in known}
-    folds = sorted(set.intersection(*(set(cell.folds) for cell in cells)))
-    of_fold = np.array([[cell.folds[fold] for cell in cells] for fold in folds]).reshape(-1, len(cells))
+    most = max(len(cell.folds) for cell in cells)
+    folds = sorted(set.intersection(*(set(cell.folds) for cell in cells if len(cell.folds) == most)))
+    of_fold = np.array([[cell.folds.get(f, np.nan) for cell in cells] for f in folds]).reshape(-1, len(cells))
     halves = halvings(len(folds), seed)
     choosing, judging = (half @ of_fold / half.sum(1, keepdims=True) for half in (halves, ~halves))
     told_halves = [
@@ -111,6 +113,7 @@ def _judged(
                 float(choosing[h, pairs.index(p)]), told[p].standard_error / float(np.sqrt(halves[h].mean()))
             )
             for p in told
+            if np.isfinite(choosing[h, pairs.index(p)])
         }
         for h in range(len(halves))
     ]  # fewer images have a larger standard error

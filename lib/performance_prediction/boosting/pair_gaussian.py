@@ -9,19 +9,26 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from lib.performance_prediction.als.matrix import family_weights, fit_effects
+from lib.performance_prediction.als.explicit import fit_als, supported_rank
+from lib.performance_prediction.als.matrix import family_weights, side_of_pairs
 from lib.performance_prediction.boosting import contract
 from lib.performance_prediction.boosting.cells import Pair
-from lib.performance_prediction.boosting.contract import PROBE_PAIRS, Floats, KnownCells
+from lib.performance_prediction.boosting.contract import Floats, KnownCells
 from lib.performance_prediction.boosting.evidence import Evidence
-from lib.performance_prediction.boosting.rivals import expected
 from lib.performance_prediction.rows.covariance import ResidualMoments, Shrinkage
+from lib.performance_prediction.table.scales import Scale
 from lib.records import DataSetFacts
 
 Ints = npt.NDArray[np.int64]
 
 WEIGHTS = (0.02, 0.1, 0.3, 0.6)  # how far the covariance is drawn towards one correlation of all pairs
 NOISES = (0.003, 0.03, 0.1, 0.3)  # what of a pair's variance no other pair tells
+
+FILLING_RANK, FILLING_REGULARISATION, FILLING_SWEEPS = (
+    3,
+    1.0,
+    25,
+)  # what cross-validation chooses for such tables
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,11 @@ class PairGaussian(contract.SetPredictor):
     simplicity = 5
 
     def fit(self, evidence: Evidence, seed: int = 0) -> FittedPairGaussian:
-        values, family_of = _filled(evidence), {n: evidence.families[n] for n in evidence.data_sets}
+        values, family_of = filled(evidence), {n: evidence.families[n] for n in evidence.data_sets}
         families = np.unique([*family_of.values()], return_inverse=True)[1]
         weights = np.array([*family_weights(family_of).values()])
         errors = [cell.standard_error for cell in evidence.cells if cell.standard_error is not None]
-        given = np.array([j for j, p in enumerate(evidence.pairs) if p in PROBE_PAIRS], dtype=np.int64)
+        given = np.array([j for j, p in enumerate(evidence.pairs) if p in evidence.probed], dtype=np.int64)
         return FittedPairGaussian(
             evidence.pairs,
             *_mean_and_moments(values, weights),
@@ -69,12 +76,15 @@ class PairGaussian(contract.SetPredictor):
         )
 
 
-def _filled(evidence: Evidence) -> Floats:
-    """The table of qualities, its holes filled by additive effects."""
-    values, effects = evidence.values.copy(), fit_effects(evidence.cells)
-    for i, j in np.argwhere(np.isnan(values)).tolist():
-        values[i, j] = np.clip(expected(effects, evidence.pairs[j], evidence.data_sets[i]), 0, 1)
-    return values
+def filled(evidence: Evidence) -> Floats:
+    """The table of qualities, its holes filled by ALS: dear pairs are run on few sets, and lean on their relatives there."""
+    values = evidence.values
+    if np.isfinite(values).all():
+        return values
+    scale, rank = Scale.fitted("identity", values), min(FILLING_RANK, supported_rank(values))
+    sides = None, side_of_pairs(evidence.pairs)
+    model = fit_als(scale.forward(values), rank, FILLING_REGULARISATION, FILLING_SWEEPS, 0, None, *sides)
+    return np.where(np.isfinite(values), values, scale.backward(model.predict()))
 
 
 def _mean_and_moments(values: Floats, weights: Floats) -> tuple[Floats, ResidualMoments]:

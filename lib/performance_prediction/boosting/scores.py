@@ -200,15 +200,22 @@ def regret_by_family(entries: Sequence[LeftOutSet], name: str, count: int = 1) -
     """What the first `count` pairs miss: told half of the images and judged on the other, or on all where there is one fold."""
 
     def missed(e: LeftOutSet) -> float | None:
-        folded = len(e.judging) > 0
-        return regret((e.halved if folded else e.predicted)[name], e.judging if folded else e.truth, count)
+        if not len(e.judging):
+            return regret(e.predicted[name], e.truth, count)
+        whole = np.isfinite(e.judging).all(axis=0)
+        return regret(e.halved[name][:, whole], e.judging[:, whole], count)
 
     return family_means(entries, missed)
 
 
 def floor_by_family(entries: Sequence[LeftOutSet]) -> ByFamily:
     """What choosing with every pair measured on half of the images costs on the other half; empty without folds."""
-    return family_means(entries, lambda e: regret(e.choosing, e.judging, 1) if len(e.judging) else None)
+
+    def missed(e: LeftOutSet) -> float | None:
+        whole = np.isfinite(e.judging).all(axis=0)
+        return regret(e.choosing[:, whole], e.judging[:, whole], 1) if len(e.judging) else None
+
+    return family_means(entries, missed)
 
 
 def _mean(values: Floats) -> float | None:

@@ -7,7 +7,7 @@ import pytest
 
 from lib.errors import MatrixError
 from lib.performance_prediction.als import explicit
-from lib.performance_prediction.als.explicit import fit_als
+from lib.performance_prediction.als.explicit import SIDE_PENALTY, fit_als
 from lib.performance_prediction.table.scales import Scale
 from tests.performance_prediction.score_tables import planted
 
@@ -82,3 +82,25 @@ def test_row_without_a_value_gets_the_column_biases() -> None:
 def test_table_without_a_measured_cell_is_refused() -> None:
     with pytest.raises(MatrixError, match="no measured cell"):
         fit_als(np.full((3, 3), np.nan), rank=1)
+
+
+def test_a_column_without_cells_is_what_its_side_information_says_and_others_hardly_move() -> None:
+    rng = np.random.default_rng(4)
+    kinds = np.repeat(np.eye(2), 4, axis=0)  # two kinds of columns
+    levels = kinds @ np.array([0.2, -0.2])
+    values = 0.5 + 0.1 * rng.normal(size=(30, 1)) + levels + 0.005 * rng.normal(size=(30, 8))
+    seen = values.copy()
+    seen[:, 7] = np.nan
+    plain, told = (fit_als(seen, 0, 0.3, 50, column_side=side) for side in (None, kinds))
+    assert (
+        np.abs(told.predict() - values)[:, 7].mean()
+        < 0.02
+        < 0.1
+        < np.abs(plain.predict() - values)[:, 7].mean()
+    )
+    others = told.column_biases[4:7]
+    ridge = told.column_biases[4:8].sum() / (4 + SIDE_PENALTY)  # of one indicator column
+    assert told.column_biases[7] == pytest.approx(ridge, abs=2e-3)
+    np.testing.assert_allclose(
+        others, plain.column_biases[4:7] - plain.column_biases[4:7].mean() + others.mean(), atol=0.02
+    )

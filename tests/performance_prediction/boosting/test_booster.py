@@ -15,8 +15,8 @@ from lib.performance_prediction.boosting.booster import (
     ablate,
     fit_booster,
 )
-from lib.performance_prediction.boosting.cells import Pair
-from lib.performance_prediction.boosting.contract import PROBE_PAIRS, Known
+from lib.performance_prediction.boosting.cells import PROBE_PAIRS, Pair
+from lib.performance_prediction.boosting.contract import Known
 from lib.performance_prediction.boosting.evidence import gather_evidence
 from lib.performance_prediction.boosting.explain import describe, explain_model, explain_set
 from lib.performance_prediction.boosting.features import (

@@ -10,9 +10,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from lib.errors import TooLittleDataError
-from lib.performance_prediction.boosting.cells import Pair
+from lib.performance_prediction.boosting.cells import PROBE_PAIRS, Pair
 from lib.performance_prediction.boosting.contract import (
-    PROBE_PAIRS,
     FittedSetPredictor,
     Floats,
     KnownCells,

@@ -11,8 +11,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, r
 import lib.performance_prediction.boosting.booster
 import lib.performance_prediction.boosting.pair_gaussian
 import lib.performance_prediction.boosting.rivals  # noqa: F401
+from lib.performance_prediction.boosting.cells import PROBE_PAIRS
 from lib.performance_prediction.boosting.contract import (
-    PROBE_PAIRS,
     SET_PREDICTORS,
     Known,
     chance_level,
