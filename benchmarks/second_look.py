@@ -20,7 +20,7 @@ import click
 import numpy as np
 from reports import RESULTS, write_report
 
-from lib.benchmark.budget import seconds_of
+from lib.clock import seconds_of
 from lib.command_line import FILE, run_command, weights_options
 from lib.config import Settings
 from lib.datasets import DataSet, load_data_set

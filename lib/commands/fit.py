@@ -78,7 +78,7 @@ def run(
     Ctrl-C keeps and exports the best so far; the same command goes on where it stopped.
     """
     began = time.perf_counter()  # loading libraries takes seconds as well
-    from lib.benchmark.budget import seconds_of
+    from lib.clock import seconds_of
     from lib.fit.request import Request
 
     request = Request(
