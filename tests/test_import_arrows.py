@@ -29,8 +29,9 @@ MAY_IMPORT = {
     "performance_prediction": GROUND | {"records"},
     "recommendation": GROUND | {"records", "performance_prediction"},
     "reporting": GROUND | {"records", "datasets", "features", "zoo", "benchmark", "performance_prediction", "recommendation"},
+    "fit": GROUND | {"records", "datasets", "features", "zoo", "inference", "benchmark", "performance_prediction", "recommendation"},
     "page": GROUND | {"records", "datasets", "features", "performance_prediction", "recommendation", "reporting"},
-    "commands": GROUND | {"records", "datasets", "features", "zoo", "inference", "benchmark", "performance_prediction", "recommendation", "reporting"},
+    "commands": GROUND | {"fit", "page", "records", "datasets", "features", "zoo", "inference", "benchmark", "performance_prediction", "recommendation", "reporting"},
 }  # fmt: skip
 TORCH_FREE = ["records", "datasets", "performance_prediction", "recommendation", "reporting", "page"]
 

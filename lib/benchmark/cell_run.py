@@ -127,6 +127,7 @@ def _outcome(cell: Cell, bench: Bench, device: torch.device, listener: Listener)
     job = job_of(cell, bench, device, listener)
     embeddings = bench.computed if cell.needs_features else None
     folds, halvings = train_folds(cell, job, listener)
+    listener.cell_trained(cell, folds)
     results = [one.result for one in folds]
     features = (
         {"features_s": embeddings.seconds, "features_images": embeddings.n_images} if embeddings else {}

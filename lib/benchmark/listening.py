@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from lib.benchmark.folds import TrainedFold
 from lib.benchmark.plan import Cell, Plan
 from lib.records import EpochEntry, RunRecord
 
@@ -25,6 +26,9 @@ class Listener:
 
     def epoch_ends(self, cell: Cell, entry: EpochEntry) -> None:
         """After each epoch."""
+
+    def cell_trained(self, cell: Cell, folds: Sequence[TrainedFold]) -> None:
+        """Before the record of a cell is written, in the process that trained it: what came of each fold."""
 
     def cell_ends(self, cell: Cell, record: RunRecord) -> None:
         """After the record of a cell was written; `record.status` says how it went."""

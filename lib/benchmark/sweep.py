@@ -72,13 +72,14 @@ def run_sweep(
     settings: Settings,
     listener: Listener | None = None,
     ordering: Ordering | None = None,
+    measures_latency: bool = True,
 ) -> Sweep:
     """Runs what the plan left to run, in the order of `ordering`. `data_sets`: (name, fingerprint) → data set. Raises
     CvAutomlError where records cannot be written. An interruption loses the running cell alone; done cells cost nothing when
     the command is repeated."""
     listener = listener or Listener()
     require_writable(settings.runs_dir)
-    desk = Desk(data_sets, settings, RecordStore(settings.runs_dir))
+    desk = Desk(data_sets, settings, RecordStore(settings.runs_dir), measures_latency)
     written = [*desk.write_incompatible(plan)]
     finished = [planned.record for planned in plan.cells if planned.record]
     remaining = Remaining(plan)
@@ -103,6 +104,7 @@ class Desk:
     data_sets: Mapping[tuple[str, str], DataSet]
     settings: Settings
     store: RecordStore
+    measures_latency: bool = True
     warnings: list[str] = field(default_factory=list)
     benches: dict[tuple[str, str, str], Bench] = field(default_factory=dict)
     with_facts: set[tuple[str, str]] = field(default_factory=set)
@@ -125,7 +127,9 @@ class Desk:
 
     def _bench(self, cell: Cell) -> Bench:
         group = cell.group
-        bench = self.benches.pop(group, None) or Bench(self.data_sets[group[:2]], group[2], self.settings)
+        bench = self.benches.pop(group, None) or Bench(
+            self.data_sets[group[:2]], group[2], self.settings, self.measures_latency
+        )
         self.benches[group] = bench
         while len(self.benches) > OPEN_BENCHES:
             del self.benches[next(iter(self.benches))]

@@ -57,7 +57,7 @@ def predict(
         click.secho(
             "warning: RANDOM WEIGHTS below this model: its answers mean nothing", err=True, fg="yellow"
         )
-    with _progress() as on_progress:
+    with progress_bar() as on_progress:
         outcome = predict_folder(model, folder, wanted, settings.cache_dir, on_progress)
     for sentence in outcome.skipped:
         click.secho(f"skipped: {sentence}", err=True, fg="yellow")
@@ -78,7 +78,7 @@ def _tell(outcome: Outcome, model: str) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
+def progress_bar() -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal, on standard error."""
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 

@@ -63,7 +63,7 @@ def export(model: KeptModel, path: Path) -> bool:
     """
     spec = model.card.input
     network = model.network.cpu()
-    _write_out_scales(network)
+    write_out_scales(network)
     try:
         larger = torch.rand(1, 3, spec.height_px + OTHER_SIZE_PX, spec.width_px + 2 * OTHER_SIZE_PX)
         any_size = not model.card.answers_masks and _takes(network, larger)
@@ -74,12 +74,12 @@ def export(model: KeptModel, path: Path) -> bool:
             _write(network, spec, path, {})
     finally:
         network.to(model.device)
-    _describe(path, metadata_of(model.card, any_size))
+    describe(path, metadata_of(model.card, any_size))
     return any_size
 
 
-def _write_out_scales(network: torch.nn.Module) -> None:
-    """Batch norms without scale and shift of their own get those that change nothing: the exporter cannot tell their width."""
+def write_out_scales(network: torch.nn.Module) -> None:
+    """Changes the network in place. Batch norms without scale and shift of their own get those that change nothing: the exporter cannot tell their width."""
     for norm in network.modules():
         if isinstance(norm, torch.nn.BatchNorm2d) and norm.weight is None:
             norm.weight = torch.nn.Parameter(torch.ones(norm.num_features), requires_grad=False)
@@ -106,19 +106,33 @@ def _answers_alike(network: torch.nn.Module, path: Path, images: torch.Tensor) -
 
 def _write(network: torch.nn.Module, spec: InputSpec, path: Path, sides: Mapping[int, str]) -> None:
     example = torch.rand(2, 3, spec.height_px, spec.width_px)
-    names: dict[str, Any] = {"input_names": [INPUT], "output_names": [OUTPUT]}
     axes = {INPUT: {0: "n", **sides}, OUTPUT: {0: "n"}}
+    write_network(network, (example,), path, axes, [INPUT], [OUTPUT])
+
+
+def write_network(
+    network: torch.nn.Module,
+    examples: tuple[torch.Tensor, ...],
+    path: Path,
+    axes: Mapping[str, Mapping[int, str]],
+    inputs: list[str],
+    outputs: list[str],
+) -> None:
+    """A network with any inputs and outputs as ONNX; `axes`: name → the dimensions that vary. Raises CvAutomlError where torch
+    cannot write it."""
+    names: dict[str, Any] = {"input_names": inputs, "output_names": outputs}
     try:
         # That sizes become constants is checked by running the file; the older exporter needs no further package.
         with _quiet():
             torch.onnx.export(
-                network, (example,), path, dynamo=False, opset_version=OPSET, dynamic_axes=axes, **names
+                network, examples, path, dynamo=False, opset_version=OPSET, dynamic_axes=axes, **names
             )
     except (RuntimeError, TypeError, ValueError) as error:
         raise CvAutomlError(f"torch cannot write this network as ONNX: {first_line(error)}") from error
 
 
-def _describe(path: Path, facts: Mapping[str, Any]) -> None:
+def describe(path: Path, facts: Mapping[str, Any]) -> None:
+    """Puts the facts into the file's metadata."""
     model = onnx.load(path)
     onnx.helper.set_model_props(model, {METADATA: json.dumps(facts)})
     onnx.save(model, path)
@@ -137,7 +151,7 @@ def write_int8(path: Path, to: Path) -> None:
     with _quiet():
         # Unsigned: ONNX Runtime's convolution on a CPU knows no signed weights.
         quantize_dynamic(path, to, nodes_to_exclude=depthwise, weight_type=QuantType.QUInt8)
-    _describe(to, json.loads(model.metadata_props[0].value))
+    describe(to, json.loads(model.metadata_props[0].value))
 
 
 def _groups(node: onnx.NodeProto) -> int:

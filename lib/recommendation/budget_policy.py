@@ -45,6 +45,17 @@ class Outlook:
     share: float | None = None
 
 
+@dataclass(frozen=True)
+class Expected:
+    """A pair on a data set: its expected quality with a 90 % interval, or what was measured."""
+
+    pair: Pair
+    quality: float
+    low: float
+    high: float
+    measured: bool
+
+
 @dataclass
 class BudgetPolicy:
     """Knows each data set as a new row of the table of other data sets' runs, its own measured pairs as known cells.
@@ -59,6 +70,7 @@ class BudgetPolicy:
     metric: Metric | None = None
     reasons: list[str] = field(default_factory=list)
     _models: dict[str, FittedRowModel | None] = field(default_factory=dict)
+    _last: tuple[object, Scenarios] | None = None  # order, outlook and expected ask one after the other
 
     def order(self, options: Sequence[Option], own: Sequence[RunRecord]) -> list[int]:
         """Positions of all options, the one to run first in front. `own`: finished runs on these data sets so far."""
@@ -92,6 +104,24 @@ class BudgetPolicy:
             share=None if best is None else best / max(grid, 1e-9),
         )
 
+    def expected(self, data_set: DataSetInfo, own: Sequence[RunRecord]) -> list[Expected]:
+        """Every pair that the model knows, the best first; empty without a prediction."""
+        model = self._model(data_set)
+        if model is None:
+            return []
+        measured = _measured(own, data_set, self._metric(data_set))
+        scenarios = self._scenarios(model, data_set, measured)
+        low, high = (
+            np.quantile(scenarios.values, q, axis=0, weights=scenarios.weights, method="inverted_cdf")
+            for q in (0.05, 0.95)
+        )
+        means = scenarios.weights @ scenarios.values
+        rows = zip(model.pairs, means.tolist(), low.tolist(), high.tolist(), strict=True)
+        found = [
+            Expected(pair, mean, lowest, highest, pair in measured) for pair, mean, lowest, highest in rows
+        ]
+        return sorted(found, key=lambda one: -one.quality)
+
     def _gains(self, data_set: DataSetInfo, own: Sequence[RunRecord]) -> dict[Pair, float]:
         """Pair → how much it is expected to raise the best in hand; of a data set without any, its expected quality."""
         model = self._model(data_set)
@@ -106,9 +136,12 @@ class BudgetPolicy:
     def _scenarios(
         self, model: FittedRowModel, data_set: DataSetInfo, measured: Mapping[Pair, float]
     ) -> Scenarios:
-        values = np.array([measured.get(pair, np.nan) for pair in model.pairs])
-        facts = self.facts.get(data_set.name)
-        return model.model.scenarios(values, model.line(facts) if facts else None)
+        asked = data_set.name, tuple(sorted(measured.items()))
+        if self._last is None or self._last[0] != asked:
+            values = np.array([measured.get(pair, np.nan) for pair in model.pairs])
+            facts = self.facts.get(data_set.name)
+            self._last = asked, model.model.scenarios(values, model.line(facts) if facts else None)
+        return self._last[1]
 
     def _model(self, data_set: DataSetInfo) -> FittedRowModel | None:
         if data_set.name not in self._models:

@@ -43,7 +43,8 @@ def _describe_network(name: str, settings: Settings) -> BackboneInfo:
     from lib.zoo.network import network_info
     from lib.zoo.weights import find_weights
 
-    return network_info(name, find_weights(name, settings, download=False), settings.upscale)
+    weights = find_weights(name, settings, download=False)
+    return network_info(name, weights, settings.upscale, settings.cache_dir)
 
 
 NETWORK = BackboneSource(_open_network, _describe_network)

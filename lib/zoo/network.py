@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lib.config import Settings
 from lib.errors import WeightsError
+from lib.files import write_atomically
 from lib.records import BackboneInfo
 from lib.zoo.base import Backbone, Extraction, Image, ImageSource, InputSpec, OnProgress
 from lib.zoo.catalogue import CatalogueEntry, entry_of, pretrained_config
@@ -27,6 +31,7 @@ from lib.zoo.devices import (
     dtype_of,
     free_memory,
     is_out_of_memory,
+    project_version,
     set_threads,
 )
 from lib.zoo.inference_form import inference_form
@@ -60,9 +65,9 @@ class NetworkBackbone(Backbone):
         self.precision = choose_precision(settings.precision, self.device)
         set_threads(settings.threads)
         self.input = input_spec(name, weights.card, settings.upscale)
-        self.info = network_info(name, weights, settings.upscale)
+        self.info = network_info(name, weights, settings.upscale, settings.cache_dir)
         self.device_name = device_name(self.device)
-        self.shape = architecture(name, weights).shape
+        self.shape = architecture(name, weights, settings.cache_dir).shape
         self.cache_key = f"{name} {weights.hash} {self.input.digest()} {self.precision} inference form"
         self.batch_size = BATCH_SIZE[self.device.type]
         self.threads = torch.get_num_threads() if self.device.type == "cpu" else 0
@@ -144,10 +149,12 @@ def input_spec(name: str, card: WeightsCard, upscale: str | None = None) -> Inpu
     )
 
 
-def network_info(name: str, weights: Weights, upscale: str | None = None) -> BackboneInfo:
-    """The facts of a network that a record keeps; nothing is loaded for them."""
+def network_info(
+    name: str, weights: Weights, upscale: str | None = None, cache_dir: Path | None = None
+) -> BackboneInfo:
+    """The facts of a network that a record keeps; nothing is loaded for them. `cache_dir`: where they are remembered."""
     spec = input_spec(name, weights.card, upscale)
-    found = architecture(name, weights)
+    found = architecture(name, weights, cache_dir)
     entry = entry_of(weights.card.timm_name(name))
     data, method = _pretraining(weights, entry)
     return BackboneInfo(
@@ -174,15 +181,26 @@ def _pretraining(weights: Weights, entry: CatalogueEntry) -> tuple[str, str]:
     return weights.card.pretraining or entry.pretraining_data, entry.pretraining_method
 
 
-def architecture(name: str, weights: Weights) -> Architecture:
-    """What the network is; found without its weights. Raises WeightsError where the card describes none that works."""
-    size = input_spec(name, weights.card).height_px
+def architecture(name: str, weights: Weights, cache_dir: Path | None = None) -> Architecture:
+    """What the network is; found without its weights, which takes a second, and remembered in `cache_dir`. Raises WeightsError
+    where the card describes none that works."""
+    size, card = input_spec(name, weights.card).height_px, weights.card.model_dump_json()
+    versions = f"{timm.__version__} {torch.__version__} {project_version()}"
+    key = hashlib.sha256(f"{name} {size} {card} {versions}".encode()).hexdigest()[:24]
+    path = cache_dir / "architectures" / f"{key}.json" if cache_dir else None
+    if path:
+        with suppress(OSError, ValueError, TypeError):
+            return Architecture(**json.loads(path.read_text(encoding="utf-8")))
     try:
-        return _architecture(name, size, weights.card.model_dump_json())
+        found = _architecture(name, size, card)
     except Exception as error:  # timm raises whatever its constructors do not understand
         if weights.card == WeightsCard():
             raise
         raise WeightsError(f"{name}.yaml: timm makes no network of this card: {first_line(error)}") from error
+    if path:
+        with suppress(OSError):  # a read-only cache costs only the next look
+            write_atomically(path, json.dumps(vars(found)), flush=False)
+    return found
 
 
 @lru_cache(maxsize=512)

@@ -121,7 +121,7 @@ def find_weights(name: str, settings: Settings, download: bool = True) -> Weight
     _require_network(name, card)
     if settings.weights == "random":
         return random_weights(name, card)
-    return _from_folder(name, settings.weights_dir, card) or _from_cache(name) or _from_hub(name, download)
+    return _from_folder(name, settings.weights_dir, card) or find_in_cache(name) or _from_hub(name, download)
 
 
 def _tuned(name: str, settings: Settings) -> Weights:
@@ -206,7 +206,8 @@ def read_card(path: Path) -> WeightsCard:
         ) from error
 
 
-def _from_cache(name: str) -> Weights | None:
+def find_in_cache(name: str) -> Weights | None:
+    """The weights that the Hugging Face cache holds; None where it has none. Nothing is fetched."""
     from huggingface_hub import try_to_load_from_cache
 
     repository, file = _hub_place(name)

@@ -12,7 +12,7 @@ import pytest
 from tests.faults.conftest import Run
 from tests.running import SCRIPTS
 
-NAMES = ("als", "boosting", "dataset", "export", "recommend", "report", "zoo")
+NAMES = ("als", "boosting", "dataset", "export", "fit", "recommend", "report", "zoo")
 NONSENSE = "no/such/thing"
 
 

@@ -22,7 +22,7 @@ from lib.zoo.backbones import open_backbone
 from lib.zoo.heads import HEADS
 from tests.running import SCRIPTS, run_script
 
-DEPLOYED = SCRIPTS.parent / "deploy" / "predict_folder.py"
+DEPLOYED = SCRIPTS.parent / "lib" / "inference" / "predict_folder.py"
 
 
 def exported(model, path):
