@@ -196,7 +196,10 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "fit_against": {},
     }
     for arm in ("probe", "frozen", "tuned"):
-        both = [(row["fit"]["accuracy"], row[arm]["accuracy"]) for row in rows if row[arm]]
+        # Records hold five digits.
+        both = [
+            (round(row["fit"]["accuracy"], 4), round(row[arm]["accuracy"], 4)) for row in rows if row[arm]
+        ]
         if both:
             told["mean"][arm] = statistics.fmean(other for _, other in both)
             told["fit_against"][arm] = {
