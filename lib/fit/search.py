@@ -30,6 +30,7 @@ DECODER = 2.0  # a decoder's share of a mask network's time, on top of the backb
 BACKWARD = 3.5  # a training step on images, in forward passes
 FOUND = 0.97  # probability of having found the best pair from which nothing else is run
 GOOD_ENOUGH = 0.998
+FIRST_SHARE = 0.15  # of the time, that a pair may be expected to take while there is no model yet
 
 
 @dataclass
@@ -56,7 +57,7 @@ class Promising:
             return None
         self.within.budget_s = self.within.spent_s() + self.hearing.left_s()
         chosen = self.within.next(remaining, finished)
-        if chosen is None and not finished:
+        if not finished and (chosen is None or chosen.cost_s > FIRST_SHARE * self.hearing.left_s()):
             # Better one model than none: estimates are rough, and the clock ends it in time.
             chosen = min(remaining, key=lambda one: one.cost_s)
         self.stopped = "" if chosen else self.within.stopped

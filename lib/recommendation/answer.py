@@ -56,6 +56,10 @@ class PairQuality(Frozen):
         return math.hypot(self.spread, other.spread) if both or floor is None else floor
 
 
+ALIKE = 1.5
+"""Costs of no more than half as much again as the least are no reason to take a pair that is expected to be worse."""
+
+
 class Candidate(PairQuality):
     """One pair as recommended. `equal`: the evidence cannot tell it from the first."""
 
@@ -65,12 +69,12 @@ class Candidate(PairQuality):
 
 
 def cheapest(candidates: Sequence[Candidate]) -> Candidate:
-    """Of pairs that are equally good the one of the least latency × training time, half of one being worth half of the other; what
-    is not known of all of them does not count. The first where nothing is."""
+    """Of pairs that are equally good the one of the least latency × training time, half of one being worth half of the other; of
+    those within a factor of ALIKE of the least, the first. What is not known of all of them does not count."""
     figures = [(c.cost.latency_ms, c.cost.training_s) for c in candidates]
     known = [place for place in (0, 1) if all(figure[place] is not None for figure in figures)]
     products = [math.prod(figure[place] or 0.0 for place in known) for figure in figures]
-    return candidates[products.index(min(products))]
+    return next(one for one, cost in zip(candidates, products, strict=True) if cost <= ALIKE * min(products))
 
 
 class SimilarSet(Frozen):

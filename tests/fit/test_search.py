@@ -98,3 +98,9 @@ def test_the_time_to_train_the_winner_again_is_left() -> None:
 def test_the_end_of_the_time_passes_where_errors_become_records() -> None:
     assert issubclass(OutOfTime, KeyboardInterrupt)
     assert not issubclass(OutOfTime, Exception)
+
+
+def test_the_first_model_comes_from_a_pair_that_takes_a_small_part_of_the_time() -> None:
+    dear = [Planned("deeplabv3plus", 5.0), Planned("linear_mask", 1.0)]
+    assert promising(0.5).next(dear, []) is dear[1]
+    assert promising(0.5).next(dear, DONE) is dear[0]
