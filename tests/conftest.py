@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,11 @@ def make_latency_quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"lib.zoo.latency.{limit}", float("inf"))
     monkeypatch.setattr("lib.zoo.latency.ROUND_S", 0)
     monkeypatch.setattr("lib.zoo.latency._missed_at", {})
+
+
+@pytest.fixture(autouse=True)
+def numbers_of_any_size() -> Iterator[None]:
+    """What a test lets torch do to tiny numbers holds for the whole process, and Hypothesis refuses to draw floats then."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_flush_denormal(False)
