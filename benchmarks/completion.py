@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from lib.config import PROJECT_ROOT
 from lib.files import write_atomically
 from lib.performance_prediction.als.explicit import fit_als
-from lib.performance_prediction.table.circumstances import circumstances, write_json
+from lib.performance_prediction.table.circumstances import circumstances, write_report
 from lib.performance_prediction.table.evaluate import EvaluationPlan, evaluate_files, parse_fractions
 from lib.performance_prediction.table.score_table import COMPLETERS, Floats
 from lib.reporting.score_tables import show_report, show_scores, tell
@@ -49,7 +49,7 @@ def quality(matrices: tuple[Path, ...], fractions: str, seeds: int) -> None:
         plan = EvaluationPlan(parse_fractions(fractions), seeds, COMPLETERS.names())
         report = evaluate_files([matrix], (), (), True, plan, show_scores, tell)
         show_report(report)
-        write_json(RESULTS / f"completion_{matrix.stem}.json", report)
+        write_report(RESULTS / f"completion_{matrix.stem}.json", report)
 
 
 @benchmark.command()

@@ -15,7 +15,7 @@ import click
 from lib.command_line import run_command
 from lib.config import PROJECT_ROOT
 from lib.performance_prediction.rows.evaluate import RIVALS, evaluate_row_files
-from lib.performance_prediction.table.circumstances import write_json
+from lib.performance_prediction.table.circumstances import write_report
 from lib.reporting.score_tables import show_row_evaluation, tell
 
 RESULTS = PROJECT_ROOT / "benchmarks" / "results"
@@ -47,7 +47,7 @@ def main(folder: Path, names: tuple[str, ...], seeds: int) -> None:
                 _say(after, suggestion.suggested, goal)
             for rival in RIVALS:
                 _say(f"{after}, against {rival}", suggestion.suggested, getattr(suggestion, rival))
-        write_json(RESULTS / f"new_rows_{name}.json", report)
+        write_report(RESULTS / f"new_rows_{name}.json", report)
 
 
 def _say(what: str, found: float, bar: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from lib.config import PROJECT_ROOT
-from lib.files import write_atomically
+from lib.files import write_json
 from lib.performance_prediction.table.circumstances import commit
 
 RESULTS = PROJECT_ROOT / "benchmarks" / "results"
@@ -28,5 +27,5 @@ def write_report(name: str, folder: Path, threads: int, **facts: Any) -> Path:
         **facts,
     }
     path = folder / f"{name}_{now:%Y-%m-%d}.json"
-    write_atomically(path, json.dumps(report, indent=1) + "\n")
+    write_json(path, report)
     return path

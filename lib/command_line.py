@@ -18,6 +18,7 @@ import click
 from lib.clock import seconds_of
 from lib.config import DEBUG_VARIABLE, Settings, load_settings
 from lib.errors import CvAutomlError, printable
+from lib.files import plain
 from lib.records.schema import METRICS
 
 if TYPE_CHECKING:
@@ -235,21 +236,7 @@ def terminal(stderr: bool = False) -> Console:
 
 def echo_json(value: Any) -> None:
     """Prints `value` (pydantic models welcome) as indented JSON on standard output, NaN as null."""
-    click.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "model_dump"):
-        return _plain(value.model_dump(mode="json"))
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if (isinstance(value, float) and value != value) or value in (float("inf"), float("-inf")):
-        return None
-    return str(value) if isinstance(value, Path) else value
+    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def tell_skipped(entry: BrokenRecord) -> None:

@@ -7,6 +7,8 @@ import errno
 import glob
 import hashlib
 import io
+import json
+import math
 import os
 import shutil
 import tempfile
@@ -99,6 +101,26 @@ def write_atomically(path: Path, content: str | bytes, flush: bool = True) -> No
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def plain(value: Any) -> Any:
+    """JSON's own types of pydantic models, arrays, tuples and paths; NaN and infinities as None."""
+    if hasattr(value, "model_dump"):
+        return plain(value.model_dump(mode="json"))
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes plain values as indented JSON, whole or not at all. Raises ValueError for NaN and infinities."""
+    write_atomically(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
 def write_npz(path: Path, **arrays: Any) -> None:
     """Writes arrays by name, whole or not at all; to be read with `allow_pickle=False`."""
     import numpy as np
@@ -116,6 +138,16 @@ def save_picture(figure: Any, path: Path, dpi: float = 100) -> None:
 def short_hash(content: str | bytes) -> str:
     """16 hex digits of SHA-256, text as UTF-8."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:16]
+
+
+def require_writable(folder: Path, what: str, option: str) -> None:
+    """Makes the folder; raises CvAutomlError unless `what` can be written into it: found out before hours are spent."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        advice = f"{error.strerror or error}; choose another folder with {option}"
+        raise CvAutomlError(f"cannot write {what} into {folder}: {advice}") from error
 
 
 def writing(place: Path, write: Callable[[], T]) -> T:

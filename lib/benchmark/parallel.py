@@ -15,10 +15,11 @@ from lib.benchmark.cell_run import lost_record
 from lib.benchmark.groups import Group
 from lib.benchmark.listening import Listener
 from lib.benchmark.plan import Cell, Plan
-from lib.benchmark.sweep import Desk, Sweep, require_writable, save_record
+from lib.benchmark.sweep import Desk, Sweep, save_record
 from lib.benchmark.worker import Task, Told
 from lib.config import Settings
 from lib.datasets import DataSet
+from lib.files import require_writable
 from lib.records import RecordStore, RunRecord
 from lib.zoo.devices import choose_device, environment
 
@@ -138,7 +139,7 @@ def run_groups(
     fingerprint) → data set. Raises CvAutomlError where records cannot be written or workers see other files than the plan."""
     listener = listener or Listener()
     try:
-        require_writable(settings.runs_dir)
+        require_writable(settings.runs_dir, "records", "--runs")
         desk = Desk(data_sets, settings, RecordStore(settings.runs_dir))
         incompatible = [*desk.write_incompatible(plan)]
         driver = _Driver(desk, engine, listener, max_retries, deque(groups))

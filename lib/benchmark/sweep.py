@@ -7,10 +7,8 @@ Without one the plan's order stands; `lib.benchmark.budget.Within` asks a policy
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol
 
 from lib.benchmark.cell_run import Bench, incompatible_record, run_cell
@@ -20,6 +18,7 @@ from lib.config import Settings
 from lib.datasets import DataSet
 from lib.errors import CvAutomlError
 from lib.features.meta import META_FEATURES_VERSION, data_set_facts
+from lib.files import require_writable
 from lib.inference.models import lacks_model
 from lib.records import DataSetFacts, RecordStore, RunRecord
 from lib.zoo.devices import choose_device, environment
@@ -78,7 +77,7 @@ def run_sweep(
     CvAutomlError where records cannot be written. An interruption loses the running cell alone; done cells cost nothing when
     the command is repeated."""
     listener = listener or Listener()
-    require_writable(settings.runs_dir)
+    require_writable(settings.runs_dir, "records", "--runs")
     desk = Desk(data_sets, settings, RecordStore(settings.runs_dir), measures_latency)
     written = [*desk.write_incompatible(plan)]
     finished = [planned.record for planned in plan.cells if planned.record]
@@ -200,13 +199,3 @@ def save_record(store: RecordStore, record: RunRecord) -> None:
             f"cannot write the record {store.path_of(record)}: {error.strerror or error}; "
             "what was written before is kept: make room or choose another folder with --runs, then run again"
         ) from error
-
-
-def require_writable(folder: Path) -> None:
-    """Raises CvAutomlError unless records can be written into `folder`: found out before hours are spent."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        advice = f"{error.strerror or error}; choose another folder with --runs"
-        raise CvAutomlError(f"cannot write records into {folder}: {advice}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,10 +153,11 @@ def predict(model: Path, folder: Path, to: Path | None, as_json: bool) -> None:
     """
     to = to or model / "predictions" / folder.name
     _refuse(model, folder, to)
+    from lib.commands.predict import progress_bar
     from lib.inference import predict_folder
 
     try:
-        with _bar() as progress:
+        with progress_bar() as progress:
             opened = predict_folder.Model(model / "model.onnx")
             told = predict_folder.predict(opened, folder, to, progress)
     except ValueError as error:
@@ -177,14 +178,6 @@ def _refuse(model: Path, folder: Path, to: Path) -> None:
         raise CvAutomlError(f"{folder}: no folder of images")
     if to.resolve().is_relative_to(folder.resolve()):
         raise CvAutomlError(f"{to} lies in {folder}, which is only read: write somewhere else with --to")
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    from lib.commands.predict import progress_bar
-
-    with progress_bar() as progress:
-        yield progress
 
 
 def _tell_predicted(told: Told, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from lib.fit.search import Search
 from lib.recommendation.budget_policy import BudgetPolicy
 from lib.records import RecordStore
 from lib.records.costs import Rates
+from lib.records.intervals import NORMAL_95
 from lib.records.schema import Metric, Task
 from lib.zoo.devices import choose_device, device_name, set_threads
 from lib.zoo.upscaling import LEARNED
@@ -190,7 +190,7 @@ def chosen(fit: Fit) -> Chosen:
     fit.watch.status("choosing")
     found = chosen_of(fit.search, fit.place, fit.latencies, fit.request, fit.metric)
     if found is not None:
-        interval = "" if found.error is None else f" ± {1.96 * found.error:.4f}"
+        interval = "" if found.error is None else f" ± {NORMAL_95 * found.error:.4f}"
         quality = (
             "" if found.quality is None else f"; {fit.metric} on the folds {found.quality:.4f}{interval}"
         )
@@ -219,16 +219,3 @@ def parts_of(division: Division) -> Any:
     """`folds` for images that were answered out of fold, `test`, `unused`."""
     final = division.final.parts
     return np.where(final == "train", "folds", final)
-
-
-def plain(value: Any) -> Any:
-    """JSON's own types, NaN and infinities as None."""
-    if hasattr(value, "model_dump"):
-        return plain(value.model_dump(mode="json"))
-    if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value

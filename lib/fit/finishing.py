@@ -5,30 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 
 from lib.config import PROJECT_ROOT
-from lib.files import csv_text, write_atomically
+from lib.files import csv_text, plain, write_atomically, write_json
 from lib.fit.candidates import Chosen
 from lib.fit.card import card_text
 from lib.fit.contact_sheet import draw_contact_sheet
-from lib.fit.course import Fit, oof_answers, parts_of, plain
+from lib.fit.course import Fit, oof_answers, parts_of
 from lib.fit.handing_over import Handed, hand_over, remove_model
-from lib.fit.hearing import OTHER_95
 from lib.fit.measured import Measured, combined, measure, write_predictions
 from lib.fit.network import Nearness, directions
-from lib.fit.place import write_json
+from lib.fit.networks import call_ms
 from lib.fit.refit import Member, refitted
 from lib.fit.second_look import SecondLook, second_look
 from lib.inference import predict_folder
 from lib.records import DataSetInfo
+from lib.records.intervals import interval
 from lib.zoo.devices import environment
 
 REPORT, CARD, LOOKS, SHEET = "fit.json", "card.md", "second_look.csv", "second_look.jpg"
-CALLS = 5
 LOOK_COLUMNS = ("file", "label", "kind", "suggested", "score", "why", "part")
 
 
@@ -55,29 +53,24 @@ def finish(fit: Fit, found: Chosen) -> Finished:
     handed = hand_over(members, found.temperatures, out, fit.division.final, more)
     write_predictions(out, fit.division.final, measured, handed.path)
     fit.watch.status("looking for doubtful images")
-    looks = looked(fit, found, measured, members)
+    looks = looked(fit, found, measured, members, handed.nearness)
     _write_looks(fit, looks)
-    report = report_of(fit, found, members, measured, handed, looks)
-    write_json(out / REPORT, plain(report))
-    write_atomically(out / CARD, card_text(plain(report)))
+    report = plain(report_of(fit, found, members, measured, handed, looks))
+    write_json(out / REPORT, report)
+    write_atomically(out / CARD, card_text(report))
     fit.place.keep(fit.spent())
-    return Finished(out, plain(report))
+    return Finished(out, report)
 
 
-def looked(fit: Fit, found: Chosen, measured: Measured, members: Sequence[Member]) -> SecondLook:
+def looked(
+    fit: Fit, found: Chosen, measured: Measured, members: Sequence[Member], nearness: Nearness
+) -> SecondLook:
     """The list over all images."""
     answers = oof_answers(fit, found, measured.answers)
-    nearness = Nearness.of(members[0].features)
     distances = np.full(len(fit.division.final), np.nan)
-    distances[members[0].rows] = _own_distances(nearness)
+    distances[members[0].rows] = nearness.own
     bits = fit.settings.split.near_duplicate_bits
     return second_look(fit.division.final, answers, distances, nearness.limit, parts_of(fit.division), bits)
-
-
-def _own_distances(nearness: Nearness) -> Any:
-    from lib.fit.network import self_distances
-
-    return self_distances(directions(nearness.references))
 
 
 def _write_looks(fit: Fit, looks: SecondLook) -> None:
@@ -120,7 +113,7 @@ def report_of(
             "picture": SHEET if looks.looks else "",
             "at_stake": looks.at_stake,
         },
-        "calibration": calibration_of(found, measured, members, fit),
+        "calibration": calibration_of(found, measured, members, fit, handed.nearness),
         "commands": commands(fit),
         "versions": environment(_device(fit)).model_dump(mode="json"),
     }
@@ -134,16 +127,11 @@ def _device(fit: Fit) -> Any:
 
 def chosen_facts(found: Chosen, members: Sequence[Member], fit: Fit) -> dict[str, Any]:
     """What was chosen, with what settings, and why."""
-    half = None if found.error is None else OTHER_95 * found.error
+    low, high = interval(found.quality, found.error)
     validation = (
         None
         if found.quality is None
-        else {
-            "metric": fit.metric,
-            "value": found.quality,
-            "low": None if half is None else max(found.quality - half, 0.0),
-            "high": None if half is None else min(found.quality + half, 1.0),
-        }
+        else {"metric": fit.metric, "value": found.quality, "low": low, "high": high}
     )
     return {
         "pair": found.name,
@@ -174,9 +162,10 @@ def _member_facts(one: Member, temperature: float) -> dict[str, Any]:
     }
 
 
-def calibration_of(found: Chosen, measured: Measured, members: Sequence[Member], fit: Fit) -> dict[str, Any]:
+def calibration_of(
+    found: Chosen, measured: Measured, members: Sequence[Member], fit: Fit, nearness: Nearness
+) -> dict[str, Any]:
     """How far the probabilities can be believed on the test part, before and after the temperature, and the limit of likeness."""
-    nearness = Nearness.of(members[0].features)
     told: dict[str, Any] = {
         "temperature": found.temperatures[-1] if len(members) > 1 else found.temperatures[0],
         "distance_limit": nearness.limit,
@@ -214,17 +203,10 @@ def test_share_unlike(fit: Fit, members: Sequence[Member], nearness: Nearness) -
 
 
 def latency_ms(path: Path) -> float:
-    """Milliseconds of one image in ONNX Runtime, as the machine is now: median of a few calls, without reading and resizing."""
-    import time
-
+    """Milliseconds of one image in ONNX Runtime, as the machine is now, without reading and resizing."""
     model = predict_folder.Model(path)
     noise = [np.zeros((of["height_px"], of["width_px"], 3), dtype=np.uint8) for of in model.inputs]
-    times = []
-    for _ in range(CALLS + 1):
-        begin = time.perf_counter()
-        model.run(noise)
-        times.append(1000 * (time.perf_counter() - begin))
-    return round(median(times[1:]), 3)
+    return round(call_ms(lambda: model.run(noise)), 3)
 
 
 def commands(fit: Fit) -> list[str]:

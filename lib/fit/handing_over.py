@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from lib.datasets import DataSet
 from lib.errors import CvAutomlError
-from lib.files import replacing, write_atomically
+from lib.files import replacing, write_atomically, write_json
 from lib.fit.network import HandedOver, Nearness
-from lib.fit.place import write_json
 from lib.fit.refit import Member, mask_limits
 from lib.inference import predict_folder
+from lib.inference.models import save_state
 from lib.inference.onnx_file import LARGEST_DIFFERENCE, describe, write_network, write_out_scales
 from lib.zoo.devices import project_version
 from lib.zoo.preprocessing import SizedImages, normalised_tensor
@@ -36,6 +35,7 @@ class Handed:
     parameters: int
     difference: float
     compared: int
+    nearness: Nearness
 
 
 def hand_over(
@@ -61,11 +61,11 @@ def hand_over(
                 f"ONNX Runtime answers otherwise than torch, by up to {difference:.3g}: {path} was not written; report it, and "
                 "try again with --no-finetune or other networks (--backbone)"
             )
-    _write_weights(network, out / WEIGHTS)
+    save_state(network, out / WEIGHTS)
     write_json(out / FACTS, facts)
     write_atomically(out / PROGRAM, Path(predict_folder.__file__).read_text(encoding="utf-8"))
     parameters = sum(one.parameters for one in members)
-    return Handed(path, path.stat().st_size, parameters, difference, COMPARED)
+    return Handed(path, path.stat().st_size, parameters, difference, COMPARED, nearness)
 
 
 def facts_of(members: Sequence[Member], temperatures: Sequence[float], nearness: Nearness) -> dict[str, Any]:
@@ -94,13 +94,6 @@ def _write(network: HandedOver, members: Sequence[Member], path: Path) -> None:
     outputs = ["probabilities", "distance"]
     examples = tuple(torch.rand(2, 3, one.input.height_px, one.input.width_px) for one in members)
     write_network(network, examples, path, {name: {0: "n"} for name in (*names, *outputs)}, names, outputs)
-
-
-def _write_weights(network: HandedOver, path: Path) -> None:
-    # Copies of their own: safetensors takes no views and nothing that two names share.
-    state = {name: value.cpu().clone().contiguous() for name, value in network.state_dict().items()}
-    with replacing(path) as draft:
-        save_file(state, draft)
 
 
 def compared(network: HandedOver, members: Sequence[Member], path: Path, data_set: DataSet) -> float:

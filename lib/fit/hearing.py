@@ -13,9 +13,8 @@ from lib.fit.place import Place
 from lib.performance_prediction.boosting.cells import pair_of
 from lib.recommendation.budget_policy import Outlook
 from lib.records import EpochEntry, RunRecord
+from lib.records.intervals import interval
 from lib.records.schema import Metric
-
-OTHER_95 = 1.96
 
 
 class OutOfTime(KeyboardInterrupt):
@@ -107,14 +106,15 @@ def journal_entry(
 ) -> dict[str, Any]:
     """What a record says of its pair, on the images that the folds put aside in turn; 95 % interval."""
     quality, error = record.quality(metric=metric), record.standard_error(metric)
+    low, high = interval(quality, error)
     known = [one["quality"] for one in before if one["quality"] is not None]
     return {
         "seconds": round(seconds, 1),
         "pair": pair_name(record),
         "what": "fine-tuned" if record.recipe.finetune else "frozen",
         "quality": quality,
-        "low": None if quality is None or error is None else max(quality - OTHER_95 * error, 0.0),
-        "high": None if quality is None or error is None else min(quality + OTHER_95 * error, 1.0),
+        "low": low,
+        "high": high,
         "best_so_far": max([*known, *([] if quality is None else [quality])], default=None),
     }
 

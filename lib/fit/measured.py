@@ -13,10 +13,10 @@ import numpy.typing as npt
 from lib.datasets import DataSet
 from lib.files import csv_text, write_atomically
 from lib.fit.choice import tempered
-from lib.fit.hearing import OTHER_95
 from lib.fit.refit import Member
 from lib.inference import predict_folder
 from lib.records import FinalMetrics
+from lib.records.intervals import interval
 from lib.records.schema import Metric
 from lib.zoo.metrics import Judge
 
@@ -60,10 +60,7 @@ class Measured:
             return None, None, None
         if metric in self.final.interval:
             return value, *self.final.interval[metric]
-        error = self.final.standard_error.get(metric)
-        if error is None:
-            return value, None, None
-        return value, max(value - OTHER_95 * error, 0.0), min(value + OTHER_95 * error, 1.0)
+        return value, *interval(value, self.final.standard_error.get(metric))
 
 
 def combined(answers: Sequence[Floats], temperatures: Sequence[float]) -> Floats:

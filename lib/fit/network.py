@@ -24,11 +24,12 @@ Floats = npt.NDArray[np.float32]
 @dataclass(frozen=True)
 class Nearness:
     """Distance of an image from the training images: 1 − cosine to the third nearest of them, features centred (Sun et al. 2022,
-    arXiv:2204.06507). `references` (n, width) of length 1; `limit`: what 99 % of the training images stay below, each compared
-    with the others."""
+    arXiv:2204.06507). `references` (n, width) of length 1; `own` (n,): their distances from each other; `limit`: what 99 % of
+    these stay below."""
 
     mean: Floats
     references: Floats
+    own: npt.NDArray[np.float64]
     limit: float
 
     @classmethod
@@ -36,8 +37,8 @@ class Nearness:
         """From features (n, width) of training images."""
         mean = features.mean(axis=0)
         references = directions(features - mean)
-        distances = self_distances(references)
-        return cls(mean, references, float(np.quantile(distances, LIMIT_QUANTILE)))
+        own = self_distances(references)
+        return cls(mean, references, own, float(np.quantile(own, LIMIT_QUANTILE)))
 
     @property
     def neighbour(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -77,13 +77,18 @@ class Latencies:
         backbone = open_backbone(name, self.settings)
         assert isinstance(backbone, NetworkBackbone)
         image = np.zeros((1, backbone.input.height_px, backbone.input.width_px, 3), dtype=np.uint8)
-        backbone.forward_batch(image)
-        times = []
-        for _ in range(CALLS):
-            begin = time.perf_counter()
-            backbone.forward_batch(image)
-            times.append(1000 * (time.perf_counter() - begin))
-        return median(times)
+        return call_ms(lambda: backbone.forward_batch(image))
+
+
+def call_ms(call: Callable[[], object]) -> float:
+    """Milliseconds of one call, as the machine is now: median of a few, after one that is not counted."""
+    call()
+    times = []
+    for _ in range(CALLS):
+        begin = time.perf_counter()
+        call()
+        times.append(1000 * (time.perf_counter() - begin))
+    return median(times)
 
 
 def within(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from lib.benchmark.folds import TrainedFold
 from lib.errors import CvAutomlError
-from lib.files import write_atomically, write_npz
+from lib.files import require_writable, write_atomically, write_npz
 from lib.frozen import Frozen
 
 STATE_FILE = "state.json"
@@ -111,17 +110,4 @@ def require_place(out: Path, folder: Path) -> None:
         raise CvAutomlError(f"{out} is a file: name a folder with --to")
     if out.resolve().is_relative_to(folder.resolve()) and folder.is_dir():
         raise CvAutomlError(f"{out} lies in {folder}, which is only read: write somewhere else")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / f".{STATE_FILE}.tmp"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise CvAutomlError(
-            f"cannot write into {out}: {error.strerror or error}; choose another folder with --to"
-        ) from error
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes plain values as indented JSON, whole or not at all."""
-    write_atomically(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    require_writable(out, "a model", "--to")

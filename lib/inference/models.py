@@ -104,6 +104,14 @@ def lacks_model(settings: Settings, key: str, head: str, backbone: BackboneInfo)
     return not (settings.models_dir / key / CARD_FILE).is_file()
 
 
+def save_state(network: nn.Module, path: Path) -> None:
+    """Writes a network's weights and buffers as safetensors, whole or not at all."""
+    # Copies of their own: safetensors takes no views and nothing that two names share.
+    state = {name: value.cpu().clone().contiguous() for name, value in network.state_dict().items()}
+    with replacing(path) as draft:
+        save_file(state, draft)
+
+
 def keep_model(
     models_dir: Path, key: str, info: DataSetInfo, head: str, job: TrainingJob, result: TrainingResult
 ) -> Path | None:
@@ -116,11 +124,9 @@ def keep_model(
         raise CvAutomlError(
             f"images enlarged by a network of their own (upscale: {LEARNED}) need it later too"
         )
-    # Copies of their own: safetensors takes no views and nothing that two names share.
-    state = {name: value.cpu().clone().contiguous() for name, value in result.network().state_dict().items()}
+    network = result.network()
     with staged_folder(models_dir / key) as folder:
-        with replacing(folder / STATE_FILE) as draft:
-            save_file(state, draft)
+        save_state(network, folder / STATE_FILE)
         card = ModelCard(
             key=key,
             fold=job.recipe.folds[0],

@@ -12,12 +12,12 @@ from lib.page.confusions import ConfusionView, confusion_view
 from lib.page.ranges import RankedLine, Scale, scale_of
 from lib.page.rendering import picture_source
 from lib.records import CHANCE_HEAD, DataSetFacts, DataSetInfo, RunRecord
+from lib.records.intervals import NORMAL_90, interval
 from lib.records.schema import Metric, column_of
 from lib.reporting.curves import Curves, curves_of
 from lib.reporting.data_set_tables import feature_cells
 from lib.reporting.leaderboard import Leaderboard, LeaderboardRow, leaderboard, troubles
 
-NINETY = 1.645  # standard errors to either side that hold 90 % of a normal distribution
 MOST_PAIRS, MOST_CURVES = 8, 5
 PICTURES = {"masks": "Image, truth, answer and error", "sheet": "Examples and numbers"}
 PARTS = (
@@ -87,12 +87,12 @@ def set_view(
 
 def ranked_line(row: LeaderboardRow) -> RankedLine:
     """A measured pair; its 90 % interval from the standard error over the images, None where that was not measured."""
-    half = None if row.standard_error is None else NINETY * row.standard_error
+    low, high = interval(row.quality, row.standard_error, NORMAL_90)
     return RankedLine(
         pair=f"{row.backbone} × {row.head}" + (" (RANDOM WEIGHTS)" if row.random_weights else ""),
         value=row.quality,
-        low=None if half is None else max(row.quality - half, 0.0),
-        high=None if half is None else min(row.quality + half, 1.0),
+        low=low,
+        high=high,
         basis="measured",
         latency_ms=row.latency_ms,
         parameters=row.parameters,

@@ -26,13 +26,13 @@ from lib.performance_prediction.boosting.saved_row import SavedRowModel
 from lib.performance_prediction.boosting.scores import ANSWER, FamilyResiduals, combine
 from lib.recommendation.answer import Basis, PairQuality, counted
 from lib.records import CHANCE_HEAD, DataSetFacts, RunRecord
+from lib.records.intervals import NORMAL_90, around
 
 FEWEST_KNOWN = (
     3  # intervals of probed sets were judged with six known cells; with fewer those of unseen sets are safer
 )
 COMPLETED_WIDENING = 1.5  # a pair never run anywhere has the error of completion on top of that of prediction
 UNKNOWN_SPREAD = 0.25
-NORMAL_90 = 1.645  # half width of a normal's central 90 %, in standard deviations
 
 
 @dataclass(frozen=True)
@@ -226,8 +226,7 @@ def _measured_cell(runs: list[RunRecord], evidence: Evidence, probed: bool) -> M
     cell = replace(cell, standard_error=cell.standard_error or counting)
     half = float(np.hypot(_spread_of_seeds(qualities), NORMAL_90 * (cell.standard_error or 0.0)))
     place = f"probed on {images} of its images" if probed else "on this very data set"
-    low, high = max(cell.quality - half, 0.0), min(cell.quality + half, 1.0)
-    return Measured(cell, low, high, f"{counted(len(runs), 'run')} {place}")
+    return Measured(cell, *around(cell.quality, half), f"{counted(len(runs), 'run')} {place}")
 
 
 def _spread_of_seeds(qualities: list[float]) -> float:

@@ -16,9 +16,9 @@ from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.scores import Interval, bootstrap
 from lib.recommendation.questions import FROZEN, QUESTIONS, TUNED, Part, gains
 from lib.records import CHANCE_HEAD, RunRecord
+from lib.records.intervals import NORMAL_95, around
 
 PROBE_HEAD = {"classification": "linear", "segmentation": "linear_mask"}
-NORMAL_95 = 1.96
 LEVEL = 0.05
 FEWEST_FAMILIES = 3
 
@@ -86,7 +86,8 @@ def _best_pair(
     cells: Sequence[Cell], runs: Mapping[tuple[str, Pair], RunRecord], chance: float | None, probe: str
 ) -> BestPair:
     best = max(cells, key=lambda cell: (cell.chosen_by, cell.pair))
-    run, half = runs[best.data_set, best.pair], NORMAL_95 * (best.standard_error or 0.0)
+    run = runs[best.data_set, best.pair]
+    low, high = around(best.quality, NORMAL_95 * (best.standard_error or 0.0))
     linear = [cell.quality for cell in cells if cell.pair == Pair(best.pair.backbone, probe)]
     return BestPair(
         data_set=best.data_set,
@@ -94,8 +95,8 @@ def _best_pair(
         n_images=run.data_set.n_images,
         pair=best.pair,
         quality=best.quality,
-        low=max(best.quality - half, 0.0),
-        high=min(best.quality + half, 1.0),
+        low=low,
+        high=high,
         linear=linear[0] if linear else None,
         chance=chance,
         seconds=run.timing.features_s + run.timing.training_s,

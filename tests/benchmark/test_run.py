@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from lib.benchmark.listening import Listener
-from lib.benchmark.sweep import require_writable
 from lib.errors import CvAutomlError
+from lib.files import require_writable
 from lib.records import RecordStore
 from lib.zoo.heads import HEADS
 from tests.benchmark.made_up_sweep import add_head, ready
@@ -182,7 +182,7 @@ def test_a_cell_that_another_sweep_finished_meanwhile_is_skipped(tiny_set, setti
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CvAutomlError, match="cannot write records"):
-        require_writable(tmp_path / "file" / "runs")
+        require_writable(tmp_path / "file" / "runs", "records", "--runs")
 
 
 def test_the_same_cell_gives_the_same_record_in_another_folder(tiny_set, settings, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.config import PROJECT_ROOT
-from lib.files import write_atomically, writing
+from lib.files import write_json, writing
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "implicit")
 
@@ -34,10 +33,9 @@ def commit() -> str:
     return _git("rev-parse", "--short", "HEAD") or "unknown"
 
 
-def write_json(path: Path, report: Any) -> None:
-    """Writes a report, a dataclass, as JSON: whole or not at all; a place that cannot be written is one sentence."""
-    text = json.dumps(asdict(report), indent=1, ensure_ascii=False, allow_nan=False)
-    writing(path, lambda: write_atomically(path, text + "\n"))
+def write_report(path: Path, report: Any) -> None:
+    """Writes a report, a dataclass, as JSON; a place that cannot be written is one sentence."""
+    writing(path, lambda: write_json(path, asdict(report)))
 
 
 def _git(*arguments: str) -> str:
