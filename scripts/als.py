@@ -200,11 +200,11 @@ def evaluate_rows_of(
 
 
 def _show_and_write(report: Any, show: Callable[[Any], None], out: Path | None) -> None:
-    from lib.performance_prediction.table.circumstances import write_json
+    from lib.performance_prediction.table.circumstances import write_report
 
     show(report)
     if out:
-        write_json(out, report)
+        write_report(out, report)
         click.echo(out)
 
 

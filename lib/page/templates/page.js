@@ -76,20 +76,23 @@ function makeTips() {
   tip.hidden = true;
   tip.setAttribute("role", "tooltip");
   document.body.append(tip);
-  const show = (event) => {
-    const on = event.target.closest?.("[data-tip]");
-    tip.hidden = !on;
-    if (!on) return;
+  let on = null;
+  const show = () => {
+    const place = on?.getBoundingClientRect();
+    tip.hidden = !place || place.bottom < 0 || place.top > innerHeight;
+    if (tip.hidden) return;
     tip.textContent = on.dataset.tip;
-    const place = on.getBoundingClientRect();
     const left = Math.min(place.left, innerWidth - tip.offsetWidth - 8);
     const below = place.bottom + 6;
     tip.style.left = Math.max(8, left) + "px";
     tip.style.top = (below + tip.offsetHeight < innerHeight ? below : place.top - tip.offsetHeight - 6) + "px";
   };
-  for (const kind of ["mouseover", "focusin", "click"]) document.addEventListener(kind, show);
-  document.addEventListener("scroll", () => { tip.hidden = true; }, true);
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") tip.hidden = true; });
+  const pointAt = (node) => { on = node; show(); };
+  for (const kind of ["mouseover", "focusin", "click"]) {
+    document.addEventListener(kind, (event) => pointAt(event.target.closest?.("[data-tip]")));
+  }
+  document.addEventListener("scroll", show, true);
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") pointAt(null); });
 }
 
 function openTarget() {
