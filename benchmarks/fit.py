@@ -92,7 +92,9 @@ def judged(
         prior = prior_without(settings.runs_dir, {one.data_set.name for one in others}, Path(place) / "runs")
         request = Request(str(folder), Path(place) / "out", budget_s, test_fold=fold)
         begin = time.process_time()
-        report = fitted(request, settings.override(runs_dir=prior), clock=time.process_time).report
+        # A cache of its own: features of earlier folds would be a present.
+        alone = settings.override(runs_dir=prior, cache_dir=Path(place) / "cache")
+        report = fitted(request, alone, clock=time.process_time).report
         seconds = time.process_time() - begin
     return {
         "set": data_set.name,

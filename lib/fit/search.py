@@ -195,9 +195,9 @@ class Search:
         speed that this run has seen."""
         head, name, images = cell.head, cell.backbone.name, cell.data_set.n_train
         for rates in (Rates.of(self.finished(), self._device()), self.rates):
-            if (head, True, name) in rates.training:
-                known = rates.training_s(head, True, name, images, cell.recipe.epochs)
-                return (known or 0.0) * self.slowness
+            known = rates.training_s(head, True, name, images, cell.recipe.epochs)
+            if known is not None:
+                return known * self.slowness
         passes = BACKWARD * images * cell.recipe.epochs
         judged = (cell.data_set.n_images - images) * (cell.recipe.epochs + 1)
         return (passes + judged + cell.data_set.n_images) * self._image_s(cell) * self.slowness
