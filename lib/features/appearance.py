@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -169,15 +170,12 @@ def _frequency(look: Look) -> dict[str, float]:
     """Slope of log power over log frequency (natural scenes: about −2), power above 1/4 cycle a pixel, across against down."""
     centred = look.grey - look.grey.mean()
     power = np.abs(np.fft.rfft2(centred)) ** 2
-    down = np.abs(np.fft.fftfreq(look.grey.shape[0]))[:, None]
-    across = np.fft.rfftfreq(look.grey.shape[1])[None, :]
-    radius = np.hypot(down, across)
+    high, upright, bins = _frequencies(*look.grey.shape)
     total = float(power.sum())
     if total < 1e-6:
         return {"spectrum_slope": 0.0, "high_frequency_share": 0.0, "spectrum_anisotropy": 0.0}
-    bins = np.digitize(radius, _BANDS)
-    by_band = np.bincount(bins.reshape(-1), power.reshape(-1), len(_BANDS) + 1)[1:-1]
-    counts = np.bincount(bins.reshape(-1), minlength=len(_BANDS) + 1)[1:-1]
+    by_band = np.bincount(bins, power.reshape(-1), len(_BANDS) + 1)[1:-1]
+    counts = np.bincount(bins, minlength=len(_BANDS) + 1)[1:-1]
     there = counts > 0
     slope = 0.0
     if there.sum() > 1:
@@ -185,12 +183,27 @@ def _frequency(look: Look) -> dict[str, float]:
         slope = float(np.polyfit(centres, np.log(by_band[there] / counts[there] + 1e-12), 1)[0])
     return {
         "spectrum_slope": slope,
-        "high_frequency_share": float(power[radius > 0.25].sum()) / total,
-        "spectrum_anisotropy": float(power[np.broadcast_to(across > down, power.shape)].sum()) / total,
+        "high_frequency_share": float(power[high].sum()) / total,
+        "spectrum_anisotropy": float(power[upright].sum()) / total,
     }
 
 
 _BANDS = np.geomspace(0.01, 0.5, 9)
+
+
+@lru_cache(maxsize=4)  # most images of a set have one size
+def _frequencies(
+    height: int, width: int
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Of rfft2's frequencies: which are above 1/4 cycle a pixel, which change more across than down, and their band, (n,)."""
+    down = np.abs(np.fft.fftfreq(height))[:, None]
+    across = np.fft.rfftfreq(width)[None, :]
+    radius = np.hypot(down, across)
+    return (
+        radius > 0.25,
+        np.broadcast_to(across > down, radius.shape),
+        np.digitize(radius, _BANDS).reshape(-1),
+    )
 
 
 def _entropy_of(counts: npt.NDArray[np.int64]) -> float:
