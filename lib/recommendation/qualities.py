@@ -95,7 +95,7 @@ def pair_qualities(
     answering = ANSWER if new.classes or wary == "probed" else AVERAGES[wary]
     residuals = doubted.residuals(answering) if doubted else None
     doubt = _Doubt(residuals, judged.order_error if judged else UNKNOWN_SPREAD)
-    fitted = {name: _fitted(name, others, out_dir, regime) for name in {level, order}}
+    fitted = {name: _fitted(name, others, evidence, out_dir, regime) for name in {level, order}}
     known = {pair: Known.of(m.cell) for pair, m in measured.items()}
     by_level, by_order = (fitted[name].predict(new, evidence.pairs, known) for name in (level, order))
     said = combine(by_level, by_order, np.array([pair not in known for pair in evidence.pairs]))
@@ -108,19 +108,28 @@ def pair_qualities(
     return Qualities(tuple(ranked), level, order, reasons, judged, bool(judgement and judgement.complete))
 
 
-def _fitted(name: str, evidence: Evidence, out_dir: Path, regime: Regime) -> FittedSetPredictor:
-    """As saved where it was fitted on exactly this evidence, else fitted now."""
+def _fitted(
+    name: str, others: Evidence, evidence: Evidence, out_dir: Path, regime: Regime
+) -> FittedSetPredictor:
+    """As saved where it was fitted on exactly the `others`, else fitted on them now.
+
+    CatBoost's setting, one of three, is taken from what was saved for all of the `evidence`: it was chosen by means over all families,
+    of which those that the new set belongs to are one in dozens; its trees never see them.
+    """
     saved: FittedSetPredictor | None = None
     if name == "row_model":
-        if regime == "unseen" and (saved := SavedRowModel.load(out_dir, evidence)):
+        if regime == "unseen" and (saved := SavedRowModel.load(out_dir, others)):
             return saved
         import lib.performance_prediction.boosting.row_model  # registers it
     if name.startswith("catboost"):
-        import lib.performance_prediction.boosting.booster  # noqa: F401  registers CatBoost
+        from lib.performance_prediction.boosting.booster import fit_booster
         from lib.performance_prediction.boosting.files import load_booster
 
-        saved = load_booster(out_dir, evidence, name == "catboost_probed")
-    return saved or SET_PREDICTORS[name]().fit(evidence)
+        probed = name == "catboost_probed"
+        saved = load_booster(out_dir, others, probed)
+        if saved is None and (whole := load_booster(out_dir, evidence, probed)):
+            return fit_booster(others, whole.setting)
+    return saved or SET_PREDICTORS[name]().fit(others)
 
 
 def _measured(measured: Mapping[Pair, Measured]) -> list[PairQuality]:
