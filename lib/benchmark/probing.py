@@ -25,7 +25,7 @@ from lib.zoo.devices import choose_device, choose_precision
 from lib.zoo.pairing import incompatibility
 from lib.zoo.upscaling import opened_for
 
-MOST_IMAGES = 500
+MOST_IMAGES = 300  # of 500: what takes 20 s on two cores; most sets of the records have no more
 MOST_MASKS = 60  # a linear mask on them takes about as long as all of a probe's classes
 
 OnImages = Callable[[str, int, int], None]

@@ -98,9 +98,16 @@ def pair_qualities(
     fitted = {name: _fitted(name, others, evidence, out_dir, regime) for name in {level, order}}
     known = {pair: Known.of(m.cell) for pair, m in measured.items()}
     by_level, by_order = (fitted[name].predict(new, evidence.pairs, known) for name in (level, order))
-    said = combine(by_level, by_order, np.array([pair not in known for pair in evidence.pairs]))
+    hidden = np.array([pair not in known for pair in evidence.pairs])
+    said = combine(by_level, by_order, hidden)
     pairs = [
-        *_measured(measured),
+        *_ranked(
+            _measured(measured),
+            fitted[order],
+            new,
+            evidence,
+            float(np.mean((said - by_order)[hidden] if hidden.any() else 0.0)),
+        ),
         *_predicted(evidence, said, known, doubt),
         *_completed(evidence, said, known, doubt),
     ]
@@ -120,7 +127,7 @@ def _fitted(
     if name == "row_model":
         if regime == "unseen" and (saved := SavedRowModel.load(out_dir, others)):
             return saved
-        import lib.performance_prediction.boosting.row_model  # registers it
+        import lib.performance_prediction.boosting.row_model  # noqa: F401  registers it
     if name.startswith("catboost"):
         from lib.performance_prediction.boosting.booster import fit_booster
         from lib.performance_prediction.boosting.files import load_booster
@@ -147,6 +154,23 @@ def _measured(measured: Mapping[Pair, Measured]) -> list[PairQuality]:
         )
         for pair, m in measured.items()
     ]
+
+
+def _ranked(
+    pairs: Sequence[PairQuality],
+    order: FittedSetPredictor,
+    new: DataSetFacts,
+    evidence: Evidence,
+    shift: float,
+) -> list[PairQuality]:
+    """Measured pairs, ranked by what `order` thinks of them given all of them, moved by `shift` to where it puts the others: the best of
+    some measured ones was also lucky. As they are where it knows nothing better than what was measured."""
+    if not order.shrinks_known:
+        return list(pairs)
+    among = {one.pair: Known(one.rank_by, one.spread) for one in pairs}
+    placed = [pair for pair in evidence.pairs if pair in among]
+    ranks = dict(zip(placed, (order.predict(new, placed, among) + shift).tolist(), strict=True))
+    return [one.model_copy(update={"rank_by": round(ranks.get(one.pair, one.rank_by), 4)}) for one in pairs]
 
 
 def _predicted(evidence: Evidence, said: Floats, known: KnownCells, doubt: _Doubt) -> list[PairQuality]:

@@ -29,7 +29,7 @@ def head_of(column: str) -> tuple[str, bool]:
     return column.removesuffix(FINETUNED), column.endswith(FINETUNED)
 
 
-PROBE_BACKBONES = ("handcrafted", "tf_mobilenetv3_small_100")
+PROBE_BACKBONES = ("handcrafted", "tf_mobilenetv3_small_100", "vit_tiny_patch16_224")
 PROBE_HEADS = ("linear", "knn", "catboost")
 MASK_PROBE = ("tf_mobilenetv3_small_100", "linear_mask")
 PROBE_S = 20.0
