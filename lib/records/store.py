@@ -99,12 +99,13 @@ class RecordStore:
         self, statuses: tuple[str, ...] = ("finished", "failed", "incompatible")
     ) -> tuple[list[RunRecord], list[BrokenRecord]]:
         """All records with one of `statuses`, sorted by path, and what could not be read. Never raises for a broken file."""
-        with _without_collection():
-            found = [self._read(path) for path in self._record_paths()]
+        with without_collection():
+            found = [self.read(path) for path in self.paths()]
         broken = [one for one in found if isinstance(one, BrokenRecord)]
         return [one for one in found if isinstance(one, RunRecord) and one.status in statuses], broken
 
-    def _read(self, path: Path) -> RunRecord | BrokenRecord:
+    def read(self, path: Path) -> RunRecord | BrokenRecord:
+        """The record of one of `paths`, or why it is none."""
         try:
             record = read_record(path)
         except RecordError as error:
@@ -125,15 +126,20 @@ class RecordStore:
             facts[entry.name] = entry
         return facts, broken
 
-    def _record_paths(self) -> Iterator[Path]:
+    def paths(self) -> Iterator[Path]:
+        """Every file that has a record's name, sorted."""
+        return (self.folder / file for file in self.files())
+
+    def files(self) -> Iterator[str]:
+        """The same, relative to the folder."""
         for data_set in sorted(self.folder.glob("*/")):
             with os.scandir(data_set) as entries:
                 names = sorted(e.name for e in entries if e.name.endswith(".json") and e.name != FACTS_FILE)
-            yield from (data_set / name for name in names if not name.startswith("."))
+            yield from (f"{data_set.name}/{name}" for name in names if not name.startswith("."))
 
 
 @contextmanager
-def _without_collection() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
     """Records hold no cycles: looking for some again and again while thousands are read takes as long as reading them."""
     was_on = gc.isenabled()
     gc.disable()
