@@ -39,7 +39,7 @@ _SHARED: Mapping[str, type[Frozen]] = {
     "recipe": Recipe,
 }
 _NO_RATES = {"train_loss": None, "learning_rate": None}
-_LEFT_OUT = {"per_class": {}, "confusion": None, "interval": {}}
+_LEFT_OUT: dict[str, Any] = {"per_class": {}, "confusion": None, "interval": {}}
 _TABLES = """
 CREATE TABLE IF NOT EXISTS records (file TEXT PRIMARY KEY, stamp TEXT, seal TEXT, shared TEXT, own TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS parts (hash TEXT PRIMARY KEY, text TEXT) WITHOUT ROWID;
@@ -61,7 +61,13 @@ def read_for_answers(
         except (sqlite3.Error, OSError):
             with suppress(OSError):
                 index.unlink()
-    return store.read_all()
+    records, broken = store.read_all()
+    return [_slim(record) for record in records], broken
+
+
+def _slim(record: RunRecord) -> RunRecord:
+    final = record.final and record.final.model_copy(update=_LEFT_OUT)
+    return record.model_copy(update={"grid": (), "final": final})
 
 
 def _through(index: Path, store: RecordStore) -> tuple[list[RunRecord], list[BrokenRecord]]:
@@ -74,12 +80,13 @@ def _through(index: Path, store: RecordStore) -> tuple[list[RunRecord], list[Bro
         broken: list[BrokenRecord] = []
         changed: dict[str, RunRecord] = {}
         for file, stamp in _stamped(store):
-            record = remembered.record(known.pop(file, None), stamp)
+            record = remembered.record(known.get(file), stamp)
             read = record or store.read(store.folder / file)
             if isinstance(read, BrokenRecord):
                 broken.append(read)
                 continue
-            records.append(read)
+            known.pop(file, None)
+            records.append(record or _slim(read))
             if record is None:
                 changed[f"{file}\n{stamp}"] = read
         _write(base, changed, known)
