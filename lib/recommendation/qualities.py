@@ -28,9 +28,7 @@ from lib.recommendation.answer import Basis, PairQuality, counted
 from lib.records import CHANCE_HEAD, DataSetFacts, RunRecord
 from lib.records.intervals import NORMAL_90, around
 
-FEWEST_KNOWN = (
-    3  # intervals of probed sets were judged with six known cells; with fewer those of unseen sets are safer
-)
+FEWEST_KNOWN = 3  # intervals of probed sets were judged with all that a probe measures; with fewer those of unseen sets are safer
 COMPLETED_WIDENING = 1.5  # a pair never run anywhere has the error of completion on top of that of prediction
 UNKNOWN_SPREAD = 0.25
 

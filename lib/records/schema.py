@@ -33,7 +33,10 @@ PROBE_BACKBONES = ("handcrafted", "tf_mobilenetv3_small_100", "vit_tiny_patch16_
 PROBE_HEADS = ("linear", "knn", "catboost")
 MASK_PROBE = ("tf_mobilenetv3_small_100", "linear_mask")
 PROBE_S = 20.0
-"""What a probe measures on a new data set, unless it is given a time of its own: what `boosting.py probes` finds for 20 s."""
+PROBE_IMAGES = 300
+"""What a probe measures on a new data set, unless it is given a time of its own, and on how many of its images at most: 20 s on two cores for
+whatever the folder holds. Most sets of the records have no more images. The transformer is there for the order of the pairs: it departs
+from the convolutional networks more than they do from each other, and the best pair is one of either."""
 
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]

@@ -165,10 +165,9 @@ def _floor_reason(own: ByFamily, averages: ByFamily, floor: ByFamily) -> str:
         return f"{said}; the order of the averages cannot be told apart from that or is better"
     if own == averages:
         return f"{said}, {_words(gap)} less than the order of the averages"
-    closed = gained.mean / gap.mean
     return (
-        f"{said}; of the distance between the averages and that ({_words(gap)}) {closed:.0%} is closed: "
-        f"the order gains {_words(gained)} on the averages"
+        f"{said}; the order of the averages misses {_words(gap)} more than that, ours gains {_words(gained)} on it: "
+        f"{gained.mean / gap.mean:.0%} of that distance"
     )
 
 

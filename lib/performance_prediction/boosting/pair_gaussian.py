@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import ClassVar, Literal, NamedTuple
 
@@ -109,11 +110,16 @@ class _Spread:
 
     def shrunk(self, how: Shrinking) -> Floats:
         """The covariance, positive definite."""
-        mixed = (1 - how.correlation) * self.correlations + how.correlation * self.alike
-        values, vectors = np.linalg.eigh(mixed)
-        mixed = (vectors * np.maximum(values, LEAST_EIGENVALUE)) @ vectors.T
         variances = (1 - how.variance) * self.variances + how.variance * self.variances.mean()
-        return mixed * np.sqrt(np.outer(variances, variances))
+        return self._mixed[how.correlation] * np.sqrt(np.outer(variances, variances))
+
+    @cached_property
+    def _mixed(self) -> dict[float, Floats]:
+        return {share: self._drawn(share) for share in {how.correlation for how in SHRINKINGS}}
+
+    def _drawn(self, share: float) -> Floats:
+        values, vectors = np.linalg.eigh((1 - share) * self.correlations + share * self.alike)
+        return (vectors * np.maximum(values, LEAST_EIGENVALUE)) @ vectors.T
 
 
 @dataclass(frozen=True)
