@@ -146,7 +146,7 @@ def evaluate(evidence: Evidence, seed: int, as_json: bool, ablation: bool, setti
     type=DURATION,
     default="20s",
     show_default=True,
-    help="For the images that a probe looks at, at most 300.",
+    help="For the images that a probe looks at, at most 250.",
 )
 @with_evidence
 def probes(evidence: Evidence, seed: int, as_json: bool, seconds: float, settings: Settings) -> None:

@@ -32,11 +32,8 @@ def head_of(column: str) -> tuple[str, bool]:
 PROBE_BACKBONES = ("handcrafted", "tf_mobilenetv3_small_100", "vit_tiny_patch16_224")
 PROBE_HEADS = ("linear", "knn", "catboost")
 MASK_PROBE = ("tf_mobilenetv3_small_100", "linear_mask")
-PROBE_S = 20.0
-PROBE_IMAGES = 300
-"""What a probe measures on a new data set, unless it is given a time of its own, and on how many of its images at most: 20 s on two cores for
-whatever the folder holds. Most sets of the records have no more images. The transformer is there for the order of the pairs: it departs
-from the convolutional networks more than they do from each other, and the best pair is one of either."""
+PROBE_S, PROBE_IMAGES = 20.0, 250
+"""What a probe measures within its usual time, on how many images at most. The transformer is there for the order: the best pair is often its."""
 
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
