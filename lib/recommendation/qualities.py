@@ -98,14 +98,11 @@ def pair_qualities(
     by_level, by_order = (fitted[name].predict(new, evidence.pairs, known) for name in (level, order))
     hidden = np.array([pair not in known for pair in evidence.pairs])
     said = combine(by_level, by_order, hidden)
+    own = _measured(measured)
+    if hidden.any():  # where everything is measured, the validation parts choose
+        own = _ranked(own, fitted[order], new, evidence, float((said - by_order)[hidden].mean()))
     pairs = [
-        *_ranked(
-            _measured(measured),
-            fitted[order],
-            new,
-            evidence,
-            float(np.mean((said - by_order)[hidden] if hidden.any() else 0.0)),
-        ),
+        *own,
         *_predicted(evidence, said, known, doubt),
         *_completed(evidence, said, known, doubt),
     ]

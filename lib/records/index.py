@@ -78,7 +78,7 @@ def _through(index: Path, store: RecordStore) -> tuple[list[RunRecord], list[Bro
         remembered = _Remembered(dict(base.execute("SELECT hash, text FROM parts")))
         records: list[RunRecord] = []
         broken: list[BrokenRecord] = []
-        changed: dict[str, RunRecord] = {}
+        changed: list[tuple[str, str, RunRecord]] = []
         for file, stamp in _stamped(store):
             record = remembered.record(known.get(file), stamp)
             read = record or store.read(store.folder / file)
@@ -88,7 +88,7 @@ def _through(index: Path, store: RecordStore) -> tuple[list[RunRecord], list[Bro
             known.pop(file, None)
             records.append(record or _slim(read))
             if record is None:
-                changed[f"{file}\n{stamp}"] = read
+                changed.append((file, stamp, read))
         _write(base, changed, known)
     return records, broken
 
@@ -111,13 +111,15 @@ def _stamped(store: RecordStore) -> Iterator[tuple[str, str]]:
             yield file, "unreadable"
 
 
-def _write(base: sqlite3.Connection, changed: Mapping[str, RunRecord], gone: Mapping[str, Row]) -> None:
+def _write(
+    base: sqlite3.Connection, changed: Sequence[tuple[str, str, RunRecord]], gone: Mapping[str, Row]
+) -> None:
     if not changed and not gone:
         return
     with base:
         base.executemany("DELETE FROM records WHERE file = ?", [(file,) for file in gone])
-        for place, record in changed.items():
-            row, parts = _row(*place.split("\n"), record)
+        for file, stamp, record in changed:
+            row, parts = _row(file, stamp, record)
             base.executemany("INSERT OR IGNORE INTO parts VALUES (?, ?)", parts.items())
             base.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", row)
 

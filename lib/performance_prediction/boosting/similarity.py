@@ -68,7 +68,7 @@ def spanned(names: Sequence[str], features: Sequence[str], values: Floats) -> Fe
     usable = np.flatnonzero(
         (known.sum(axis=0) > 1) & (deviations > 1e-9 * (1 + np.abs(filled).max(axis=0, initial=0.0)))
     )
-    used, kept = tuple(features[j] for j in usable), values[:, usable]
+    used, kept = tuple(features[j] for j in usable.tolist()), values[:, usable]
     bare = FeatureSpace(tuple(names), used, means[usable], deviations[usable], kept)
     return replace(bare, points=bare.standardised(kept))
 
