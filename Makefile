@@ -61,7 +61,7 @@ demo: $(INSTALLED)
 
 # In as many processes as there are cores, eight at most; a file's tests stay together.
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED)
 	$(RUN) -m ruff check .

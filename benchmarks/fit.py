@@ -23,12 +23,12 @@ from typing import Any
 import click
 from reports import RESULTS, write_report
 
+from lib.benchmark.plan import BACKWARD_COST
 from lib.clock import seconds_of
 from lib.command_line import FILE, run_command, weights_options
 from lib.config import Settings
 from lib.datasets import DataSet, load_data_set
 from lib.fit.request import Request
-from lib.fit.search import BACKWARD
 from lib.fit.whole import fitted
 from lib.performance_prediction.boosting.evidence import families_of
 from lib.records import RecordStore, RunRecord
@@ -92,7 +92,9 @@ def judged(
         prior = prior_without(settings.runs_dir, {one.data_set.name for one in others}, Path(place) / "runs")
         request = Request(str(folder), Path(place) / "out", budget_s, test_fold=fold)
         begin = time.process_time()
-        report = fitted(request, settings.override(runs_dir=prior), clock=time.process_time).report
+        # A cache of its own: features of earlier folds would be a present.
+        alone = settings.override(runs_dir=prior, cache_dir=Path(place) / "cache")
+        report = fitted(request, alone, clock=time.process_time).report
         seconds = time.process_time() - begin
     return {
         "set": data_set.name,
@@ -175,7 +177,7 @@ def tuned_for(data_set: DataSet, name: str, budget_s: float, fold: int, settings
     image_s = (time.process_time() - before) / len(some)
     n_train, n_judged = len(part.indices("train")), len(part) - len(part.indices("train"))
     left = SHARE * budget_s - (time.process_time() - begin) - len(part) * image_s
-    epochs = min(max(int(left / ((BACKWARD * n_train + n_judged) * image_s)), 1), MOST_EPOCHS)
+    epochs = min(max(int(left / ((BACKWARD_COST * n_train + n_judged) * image_s)), 1), MOST_EPOCHS)
     precision = choose_precision(settings.precision, device)
     recipe = recipe_for("linear", data_set.task, settings, precision=precision, epochs=epochs, finetune=True)
     result = HEADS["linear"]().train(TrainingJob(part, backbone, recipe, 0, device))

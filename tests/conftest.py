@@ -11,7 +11,18 @@ import pytest
 
 from lib.config import Settings, load_settings
 
+# Files that take longest come first, so that no process is left alone with one in the end (`--no-loadscope-reorder`).
+LONGEST = (
+    "test_severstal.py", "test_killed.py", "test_engines.py", "test_procedural.py", "test_als_suggest.py", "test_evaluate.py",
+    "test_upscale.py", "test_fit.py", "test_contract.py", "test_conformal.py", "test_run.py", "test_als_complete.py",
+)  # fmt: skip
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Moves the longest files to the front."""
+    places = {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 def shared_folder() -> Path:

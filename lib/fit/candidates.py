@@ -89,7 +89,7 @@ def _of_classes(
             latencies.of(one.backbone, frozen.get(one.backbone.name)),
             one.backbone.parameters + one.head.parameters,
         )
-        singles.append(Candidate(pair_name(one), (one.key,), answers, *cost))
+        singles.append(Candidate(pair_name(one), (one.key,), answers, *cost, network=one.backbone.name))
     if not singles:
         return None
     limits = request.max_latency_ms, request.max_parameters

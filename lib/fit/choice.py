@@ -21,14 +21,14 @@ Labels = npt.NDArray[np.int64]
 TEMPERATURES = np.geomspace(0.2, 8.0, 60)
 SMALLEST = 1e-7
 MOST_MEMBERS = 3
-TRIED = 8
+PAYS = 0.01  # of its error, that an ensemble has to save
 BY_CLASS = ("balanced_accuracy", "macro_f1")
 
 
 @dataclass(frozen=True)
 class Candidate:
     """One model that could be handed over. `answers` (n_files, n_classes): out-of-fold probabilities, NaN where it gave none.
-    `keys`: of its members' records; `temperatures`: of each member, and the last one of their mean."""
+    `keys`: of its members' records; `temperatures`: of each member, and the last one of their mean; `network`: its backbone."""
 
     name: str
     keys: tuple[str, ...]
@@ -36,6 +36,7 @@ class Candidate:
     latency_ms: float
     parameters: int
     temperatures: tuple[float, ...] = ()
+    network: str = ""
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -164,23 +165,21 @@ def _ensemble(
     max_latency_ms: float | None,
     max_parameters: int | None,
 ) -> Candidate | None:
-    """Members are added to the best as long as each lowers the error by more than its standard error; None where none does."""
+    """The mean of the best pairs of three networks, or of two, where it saves `PAYS` of the best pair's error; None where none
+    does. Networks err apart, heads on one network alike. To ask for a saving beyond its standard error would cost hits: docs/fit.md
+    has the measurement."""
     order = sorted(ready, key=lambda one: paired(one, best, labels, metric).worse)
-    team, members = best, [best]
-    while len(members) < MOST_MEMBERS:
-        wider = [
-            mixed([*members, one], labels)
-            for one in order[:TRIED]
-            if one not in members and (one.known == best.known).all()
-        ]
-        within = [one for one in wider if _allowed(one, max_latency_ms, max_parameters)]
-        gains = [(paired(team, one, labels, metric), one) for one in within]
-        paying = [(gap.worse, i) for i, (gap, _) in enumerate(gains) if gap.worse > gap.error]
-        if not paying:
-            break
-        team = gains[max(paying)[1]][1]
-        members = [one for key in team.keys for one in ready if one.keys == (key,)]
-    return None if team is best else team
+    members = [best]
+    for one in order:
+        fresh = one.network not in {member.network for member in members} and (one.known & best.known).any()
+        if fresh and _allowed(mixed([*members, one], labels), max_latency_ms, max_parameters):
+            members.append(one)
+    for size in range(min(len(members), MOST_MEMBERS), 1, -1):
+        team = mixed(members[:size], labels)
+        least = PAYS * float(np.nanmean(brier(best, labels, metric)[team.known]))
+        if paired(best, team, labels, metric).worse > least:
+            return team
+    return None
 
 
 def mixed(members: Sequence[Candidate], labels: Labels) -> Candidate:

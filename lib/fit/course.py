@@ -68,10 +68,10 @@ class Fit:
         """Seconds of the budget so far, those of earlier runs of the same command included."""
         return self.before_s + self.clock() - self.began
 
-    def finish_s(self, fold_s: float = 0.0) -> float:
-        """What follows the search: training the chosen pair on everything (`fold_s` for one fold), test, export, report."""
-        base = min(FINISH_S + FINISH_SHARE * self.request.budget_s, MOST_FINISH * self.request.budget_s)
-        return base + 1.3 * fold_s
+    @property
+    def finish_s(self) -> float:
+        """What follows the search, beside training the chosen pairs again: test, export, report."""
+        return min(FINISH_S + FINISH_SHARE * self.request.budget_s, MOST_FINISH * self.request.budget_s)
 
 
 def begun(
@@ -129,7 +129,7 @@ def prepare(fit: Fit) -> None:
     info = fit.division.inner.info()
     facts[info.name] = fit.sheet.facts
     fit.policy = BudgetPolicy(known, facts, fit.settings.related_data_sets, fit.metric)
-    hearing = Hearing(fit.place, fit.metric, fit.spent, fit.request.budget_s - fit.finish_s(), fit.watch)
+    hearing = Hearing(fit.place, fit.metric, fit.spent, fit.request.budget_s - fit.finish_s, fit.watch)
     rates = Rates.of(known, device_name(choose_device(own.device)), set_threads(own.threads))
     fit.search = Search(fit.division.inner, found, own, rates, fit.policy, hearing, fit.request.seed)
     fit.search.store.write_facts(fit.sheet.facts)
@@ -171,9 +171,7 @@ def searched(fit: Fit) -> None:
     """Runs pairs until time is up or nothing promising is left; Ctrl-C ends the search and keeps what it found."""
     assert fit.search
     try:
-        fit.search.frozen()
-        if fit.request.finetune and fit.search.finished():
-            fit.search.finetuned(lambda fold_s: fit.finish_s(fold_s) - fit.finish_s())
+        fit.search.run(fit.request.finetune)
     except KeyboardInterrupt:
         fit.interrupted = True
         fit.search.stopped = "interrupted"

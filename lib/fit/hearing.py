@@ -16,6 +16,8 @@ from lib.records import EpochEntry, RunRecord
 from lib.records.intervals import interval
 from lib.records.schema import Metric
 
+AGAIN = 1.3  # trainings of one fold that training again on everything takes
+
 
 class OutOfTime(KeyboardInterrupt):
     """The budget is spent: the running cell ends as Ctrl-C would end it."""
@@ -32,7 +34,7 @@ class Watch:
 @dataclass
 class Hearing(Listener):
     """Keeps the answers of every trained cell, writes the journal, and ends a cell when time is up. `again_s`: what training the
-    dearest frozen pair so far once more will take, which has to be left in the end."""
+    dearest pair that may win once more will take, which has to be left in the end."""
 
     place: Place
     metric: Metric
@@ -69,9 +71,10 @@ class Hearing(Listener):
     def cell_ends(self, cell: Cell, record: RunRecord) -> None:
         entry = journal_entry(record, self.metric, self.spent(), self.place.journal)
         self.place.journal.append(entry)
-        if record.folds and not record.recipe.finetune:
+        may_win = not record.recipe.finetune or entry["quality"] == entry["best_so_far"]
+        if record.folds and may_win:
             seconds = record.timing.training_s + record.timing.evaluation_s
-            self.again_s = max(self.again_s, seconds / len(record.folds))
+            self.again_s = max(self.again_s, AGAIN * seconds / len(record.folds))
         self.place.keep(self.spent())
         self.watch.line(self._told(entry, record))
 

@@ -1,8 +1,8 @@
-"""The sweep of a fit: frozen pairs in the order of what they are expected to bring a second, then the best ones fine-tuned."""
+"""The sweep of a fit: frozen and fine-tuned pairs in the order of what they are expected to bring a second."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,9 @@ from lib.benchmark.sweep import find_done, run_sweep
 from lib.config import Settings
 from lib.datasets import DataSet
 from lib.features.embeddings import are_cached
-from lib.fit.hearing import Hearing, OutOfTime
+from lib.fit.hearing import AGAIN, Hearing, OutOfTime
 from lib.performance_prediction.boosting.cells import Pair
-from lib.recommendation.budget_policy import BudgetPolicy, Option
+from lib.recommendation.budget_policy import BudgetPolicy, Option, Outlook
 from lib.records import BackboneInfo, DataSetInfo, RecordStore, RunRecord
 from lib.records.costs import Rates
 from lib.zoo.backbones import open_backbone
@@ -26,10 +26,10 @@ CLASS_HEADS = ("linear", "mlp", "student")
 MASK_HEADS = ("linear_mask", "fpn", "unet", "deeplabv3plus", "segformer")
 TUNED_HEADS = {"classification": "linear", "segmentation": "deeplabv3plus"}
 TUNED_FOLDS = 2
-DECODER = 2.0  # a decoder's share of a mask network's time, on top of the backbone's
-BACKWARD = 3.5  # a training step on images, in forward passes
-FOUND = 0.97  # probability of having found the best pair from which nothing else is run
+TUNED_SHARE = 0.6  # of the time, that fine-tuning one network may take, training it again included
+SHORTER = (1.0, 0.6, 0.4)  # of a recipe's epochs, where all of them would take more than that
 GOOD_ENOUGH = 0.998
+FOUND = 0.97  # probability of having found the best pair from which nothing else is run
 FIRST_SHARE = 0.15  # of the time, that a pair may be expected to take while there is no model yet
 
 
@@ -48,20 +48,42 @@ class Promising:
         """As `Ordering.next`."""
         outlook = self.policy.outlook(self.info, [_pair(p.cell) for p in remaining], finished)
         self.hearing.outlook = outlook
-        unknown = [one for one in remaining if _pair(one.cell) not in self.known]
-        if not unknown and outlook.found is not None and outlook.found >= FOUND:
-            self.stopped = (
-                f"nothing promising is left: with probability {outlook.found:.2f} none of the {len(remaining)} pairs that were "
-                "not run is better than what was found"
-            )
+        self.stopped = self._enough(remaining, outlook)
+        if self.stopped:
             return None
-        self.within.budget_s = self.within.spent_s() + self.hearing.left_s()
-        chosen = self.within.next(remaining, finished)
-        if not finished and (chosen is None or chosen.cost_s > FIRST_SHARE * self.hearing.left_s()):
+        left = self.hearing.left_s()
+        self.within.budget_s = self.within.spent_s() + left
+        slowness = self.within.slowness()
+        ready = [one for one in remaining if handed_over_s(one) * slowness <= left]
+        chosen = self.within.next(ready, finished) if ready else None
+        if not finished and (chosen is None or chosen.cost_s > FIRST_SHARE * left):
             # Better one model than none: estimates are rough, and the clock ends it in time.
             chosen = min(remaining, key=lambda one: one.cost_s)
-        self.stopped = "" if chosen else self.within.stopped
+        if chosen is None:
+            cheapest = slowness * min(map(handed_over_s, remaining))
+            self.stopped = (
+                f"{max(left, 0):.0f} s are left to search, the cheapest of {len(remaining)} pairs that were not run is expected to "
+                f"take {cheapest:.0f} s"
+            )
         return chosen
+
+    def _enough(self, remaining: Sequence[PlannedCell], outlook: Outlook) -> str:
+        """Why nothing else is worth its time; empty where something is."""
+        if (outlook.measured_best or 0.0) >= GOOD_ENOUGH:
+            return f"there is nothing to gain over {outlook.measured_best:.4f}"
+        unknown = [one for one in remaining if _pair(one.cell) not in self.known]
+        if unknown or outlook.found is None or outlook.found < FOUND:
+            return ""
+        return (
+            f"nothing promising is left: with probability {outlook.found:.2f} none of the {len(remaining)} pairs that were "
+            "not run is better than what was found"
+        )
+
+
+def handed_over_s(planned: PlannedCell) -> float:
+    """Seconds of a cell; where the network is fine-tuned, of training it again on everything too."""
+    recipe = planned.cell.recipe
+    return planned.cost_s * (1 + AGAIN / len(recipe.folds) if recipe.finetune else 1.0)
 
 
 def _pair(cell: Cell) -> Pair:
@@ -71,7 +93,7 @@ def _pair(cell: Cell) -> Pair:
 @dataclass
 class Search:
     """Runs cells on the inner folds and keeps their records in OUT/records. `settings`: those of OUT; `rates`: seconds from the
-    records there were before; `stopped`: why no further cell was run; `slowness`: how much longer cells took than they should."""
+    records there were before; `stopped`: why no further cell was run; `known`: pairs that other data sets' records tell of."""
 
     data_set: DataSet
     networks: Sequence[BackboneInfo]
@@ -81,7 +103,7 @@ class Search:
     hearing: Hearing
     seed: int
     stopped: str = ""
-    slowness: float = 1.0
+    known: frozenset[Pair] = frozenset()
     backbones: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -98,121 +120,79 @@ class Search:
         """This fit's finished records."""
         return self.store.read_all(("finished",))[0]
 
-    def frozen(self) -> None:
-        """The frozen pairs, until time is up or nothing promising is left."""
-        heads = CLASS_HEADS if self.data_set.task == "classification" else MASK_HEADS
-        plan = self.plan(self.networks, heads)
-        self._run(plan)
-
-    def _run(self, plan: Plan) -> None:
-        left = self.hearing.left_s()
-        info = self.info
-        known = frozenset(one.pair for one in self.policy.expected(info, []))
+    def run(self, finetune: bool) -> None:
+        """Every pair until time is up or nothing promising is left; fine-tuned ones where `finetune`."""
+        info, left = self.info, self.hearing.left_s()
+        self.known = frozenset(one.pair for one in self.policy.expected(info, []))
+        plan = self.plan(finetune)
         clock = Within(left, self._rank, now=self.hearing.spent)
-        ordering = Promising(self.policy, info, clock, self.hearing, known)
+        ordering = Promising(self.policy, info, clock, self.hearing, self.known)
         sets = {(info.name, info.fingerprint): self.data_set}
         try:
             run_sweep(plan, sets, self.settings, self.hearing, ordering, measures_latency=False)
         except OutOfTime:
             ordering.stopped = "the time is up"
-        self.stopped, self.slowness = ordering.stopped or "every pair was run", ordering.within.slowness()
+        self.stopped = ordering.stopped or "every pair was run"
 
     def _rank(self, cells: Sequence[PlannedCell], finished: Sequence[RunRecord]) -> list[int]:
+        """The policy's order; fine-tuned pairs that no record knows last, those of the best frozen networks first."""
         options = [Option(p.cell.data_set, _pair(p.cell), p.cell.seed, p.cost_s) for p in cells]
-        return self.policy.order(options, finished)
+        best: dict[str, float] = {}
+        for one in finished:
+            quality = one.quality(metric=self.hearing.metric, part="validation") or 0.0
+            best[one.backbone.name] = max(best.get(one.backbone.name, 0.0), quality)
 
-    def plan(
+        def last(i: int) -> float:
+            cell = cells[i].cell
+            if not cell.recipe.finetune or _pair(cell) in self.known:
+                return 0.0
+            return 2.0 - best.get(cell.backbone.name, 0.0)
+
+        return sorted(self.policy.order(options, finished), key=last)
+
+    def plan(self, finetune: bool) -> Plan:
+        """The cells of this fit against its records."""
+        heads = CLASS_HEADS if self.data_set.task == "classification" else MASK_HEADS
+        cells = [*self._cells(self.networks, heads)]
+        if finetune:
+            cells += [self._tuned(one) for one in self.networks]
+        return plan_cells(
+            cells,
+            lambda cell: find_done(self.store, cell, self.settings),
+            self._estimates,
+            skip_failed=True,
+            cached=lambda cell: are_cached(self.data_set, self._backbone(cell.backbone.name), self.settings),
+        )
+
+    @property
+    def _estimates(self) -> Estimates:
+        return Estimates(self.rates)
+
+    def _tuned(self, network: BackboneInfo) -> Cell:
+        """Fine-tuned for as many of its recipe's epochs as take a part of the time."""
+        head, limit = TUNED_HEADS[self.data_set.task], TUNED_SHARE * self.hearing.left_s()
+        (full,) = self._cells([network], [head], finetune=True)
+        for share in SHORTER:
+            epochs = max(round(share * full.recipe.epochs), 1)
+            (cell,) = self._cells([network], [head], finetune=True, epochs=epochs)
+            if self._estimates.training_s(cell) * (1 + AGAIN / len(cell.recipe.folds)) <= limit:
+                break
+        return cell
+
+    def _cells(
         self,
         networks: Sequence[BackboneInfo],
         heads: Sequence[str],
         finetune: bool = False,
-    ) -> Plan:
-        """The cells of networks × heads against the records of this fit."""
-        folds = TUNED_FOLDS if finetune else None
-        names = tuple(one.name for one in networks)
-        request = Request((), names, tuple(heads), (self.seed,), None, finetune, folds=folds)
+        epochs: int | None = None,
+    ) -> Iterator[Cell]:
+        names, folds = tuple(one.name for one in networks), TUNED_FOLDS if finetune else None
+        request = Request((), names, tuple(heads), (self.seed,), epochs, finetune, folds=folds)
         selection = Selection(request, (ChosenDataSet(self.data_set, self.info),), tuple(networks))
         precision = choose_precision(self.settings.precision, choose_device(self.settings.device))
-        return plan_cells(
-            cells_of(selection, self.settings, precision),
-            lambda cell: find_done(self.store, cell, self.settings),
-            Estimates(self.rates),
-            skip_failed=True,
-            cached=lambda cell: are_cached(self.data_set, self._backbone(cell.backbone.name), self.settings),
-        )
+        return cells_of(selection, self.settings, precision)
 
     def _backbone(self, name: str) -> Any:
         if name not in self.backbones:
             self.backbones[name] = open_backbone(name, self.settings)
         return self.backbones[name]
-
-    def finetuned(self, refit_s: Callable[[float], float]) -> None:
-        """The networks of the best frozen pairs, fine-tuned on two folds, as long as that and training the winner again is
-        expected to fit. `refit_s`: seconds of one fold → seconds of what follows."""
-        for name in self._tuning_order():
-            info = next(one for one in self.networks if one.name == name)
-            plan = self.plan([info], [TUNED_HEADS[self.data_set.task]], finetune=True)
-            cell = plan.cells[0]
-            if not cell.to_run or self._hopeless(_pair(cell.cell)):
-                continue
-            fold_s = self.tuning_s(cell.cell)
-            left = self.hearing.left_s()
-            if fold_s * len(cell.cell.recipe.folds) + refit_s(fold_s) > left:
-                self.stopped = f"fine-tuning {name} is expected to take {fold_s:.0f} s a fold, {max(left, 0):.0f} s are left"
-                continue
-            self._tune(plan)
-
-    def _tune(self, plan: Plan) -> None:
-        info = self.info
-        sets = {(info.name, info.fingerprint): self.data_set}
-        try:
-            run_sweep(plan, sets, self.settings, self.hearing, measures_latency=False)
-            self.stopped = "every promising pair was fine-tuned"
-        except OutOfTime:
-            self.stopped = "the time is up"
-
-    def _hopeless(self, pair: Pair) -> bool:
-        """Whether other data sets' records leave a pair no chance of being better than what was found."""
-        found = self.finished()
-        best = max((one.quality(metric=self.hearing.metric) or 0.0 for one in found), default=0.0)
-        known = {one.pair: one.high for one in self.policy.expected(self.info, found)}
-        return known.get(pair, 1.0) < best
-
-    def _tuning_order(self) -> list[str]:
-        """Networks by their best frozen pair, none where that leaves nothing to gain."""
-        metric = self.hearing.metric
-        best: dict[str, float] = {}
-        for record in self.finished():
-            if not record.recipe.finetune:
-                name = record.backbone.name
-                best[name] = max(best.get(name, 0.0), record.quality(metric=metric) or 0.0)
-        if best and max(best.values()) >= GOOD_ENOUGH:
-            return []
-        return sorted(best, key=lambda name: -best[name])
-
-    def tuning_s(self, cell: Cell) -> float:
-        """Seconds that one fold of fine-tuning takes: as this run's or earlier records say, else passes over the images at the
-        speed that this run has seen."""
-        head, name, images = cell.head, cell.backbone.name, cell.data_set.n_train
-        for rates in (Rates.of(self.finished(), self._device()), self.rates):
-            if (head, True, name) in rates.training:
-                known = rates.training_s(head, True, name, images, cell.recipe.epochs)
-                return (known or 0.0) * self.slowness
-        passes = BACKWARD * images * cell.recipe.epochs
-        judged = (cell.data_set.n_images - images) * (cell.recipe.epochs + 1)
-        return (passes + judged + cell.data_set.n_images) * self._image_s(cell) * self.slowness
-
-    def _image_s(self, cell: Cell) -> float:
-        """Seconds of one image in one forward pass."""
-        own = Rates.of(self.finished(), self._device())
-        rate = own.features.get(cell.backbone.name) or self.rates.features.get(cell.backbone.name)
-        if rate is not None:
-            return rate
-        pixels = cell.recipe.image_height_px * cell.recipe.image_width_px
-        larger = DECODER * pixels / cell.backbone.input_size_px**2 if pixels else 1.0
-        return Estimates().features_s(cell) / cell.data_set.n_images * max(larger, 1.0)
-
-    def _device(self) -> str:
-        from lib.zoo.devices import device_name
-
-        return device_name(choose_device(self.settings.device))

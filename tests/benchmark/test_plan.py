@@ -100,6 +100,32 @@ def test_folds_cost_as_often_as_they_train():
     assert estimates.training_s(three) == pytest.approx(CELL_S + 36)
 
 
+def test_seconds_of_other_numbers_of_threads_are_shared_out_where_there_are_no_own():
+    one = record(cell(), timing=Timing(features_s=2.0, features_images=120, training_s=12.0))
+    assert one.environment.threads == 2
+    four = Estimates(Rates.of([one], "cpu", 4))
+    assert four.training_s(cell()) == pytest.approx(CELL_S + 6.0)
+    assert four.features_s(cell()) == pytest.approx(1.0)
+
+
+def test_a_fine_tuned_pair_that_never_ran_costs_what_its_network_costs():
+    # heads on network a: 2 and 3; a third network's features take five times as long
+    rates = Rates(
+        {"a": 0.1, "b": 0.4, "c": 0.5},
+        {
+            ("linear", True, "a"): 2.0,
+            ("mlp", True, "a"): 3.0,
+            ("linear", True, "b"): 8.0,
+            ("linear", True, None): 5.0,
+            ("mlp", True, None): 3.0,
+        },
+    )
+    assert rates.training_s("mlp", True, "b", 1, 1) == pytest.approx(12.0)
+    assert rates.training_s("linear", True, "c", 1, 1) == pytest.approx(10.0)
+    assert rates.training_s("linear", True, "d", 1, 1) == pytest.approx(5.0)
+    assert rates.training_s("student", True, "d", 1, 1) is None
+
+
 def test_records_of_another_machine_are_no_evidence():
     assert not Estimates(Rates.of([record(cell(), device="cuda")], "cpu", 2)).rates.training
 

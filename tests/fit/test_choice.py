@@ -21,7 +21,7 @@ def answers(signal: float, seed: int = 0, sharpness: float = 1.0) -> np.ndarray:
 
 
 def candidate(name: str, given: np.ndarray, latency_ms: float = 10.0, parameters: int = 100) -> Candidate:
-    return Candidate(name, (name,), given, latency_ms, parameters)
+    return Candidate(name, (name,), given, latency_ms, parameters, network=name.split("/")[0])
 
 
 def chosen(*candidates: Candidate, **limits: float) -> str:
@@ -70,6 +70,10 @@ def test_copies_of_one_pair_make_no_ensemble() -> None:
     assert "+" not in chosen(candidate("a", same), candidate("b", same.copy()), candidate("c", same.copy()))
 
 
+def test_heads_of_one_network_make_no_ensemble() -> None:
+    assert "+" not in chosen(*(candidate(f"net/{seed}", answers(2.0, seed)) for seed in range(3)))
+
+
 @pytest.mark.parametrize("limits", [{"max_latency_ms": 15.0}, {"max_parameters": 150}])
 def test_an_ensemble_keeps_the_limits(limits: dict[str, float]) -> None:
     assert "+" not in chosen(*(candidate(f"m{seed}", answers(2.0, seed)) for seed in range(3)), **limits)
@@ -81,7 +85,7 @@ def test_a_pair_with_fewer_folds_is_compared_on_the_images_it_answered() -> None
     assert chosen(candidate("all", answers(1.0)), candidate("few", few)) == "few"
     poor = answers(0.2, seed=3)
     poor[N // 2 :] = np.nan
-    assert chosen(candidate("all", answers(1.0)), candidate("few", poor)) == "all"
+    assert chosen(candidate("all", answers(1.0)), candidate("few", poor), max_parameters=100) == "all"
 
 
 def test_rare_classes_weigh_as_much_where_the_metric_says_so() -> None:

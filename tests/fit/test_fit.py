@@ -14,11 +14,13 @@ import pytest
 from PIL import Image
 
 from lib.errors import CvAutomlError
+from lib.fit.course import begun, prepare
 from lib.fit.hearing import Watch
 from lib.fit.request import Request
 from lib.fit.whole import fitted
 from lib.inference import predict_folder
 from lib.page.fit_page import write_fit_page
+from lib.records.costs import Rates
 from tests.benchmark.made_up_sweep import write_tiny_set
 from tests.inference.conftest import NETWORK, keeping, write_squares
 from tests.running import run_script
@@ -192,6 +194,35 @@ def test_no_time_is_one_sentence_and_no_model(settings, tiny, tmp_path):
     with pytest.raises(CvAutomlError, match="--budget"):
         run(asked(tiny, tmp_path / "out", budget_s=1e-6), settings)
     assert not (tmp_path / "out" / "model.onnx").exists()
+
+
+def prepared(settings, tiny, out):
+    fit = begun(asked(tiny, out, finetune=True), settings, Watch(), clock=time.process_time)
+    prepare(fit)
+    return fit
+
+
+def test_fine_tuning_takes_as_many_epochs_as_fit_into_the_time(settings, tiny, tmp_path):
+    search = prepared(settings, tiny, tmp_path / "out").search
+    images, left = search.info.n_train, search.hearing.left_s()
+    for part, epochs in ((0.1, 10), (0.4, 6), (2.0, 4)):
+        # two folds of ten epochs take this part of the time
+        search.rates = Rates(training={("linear", True, NETWORK): part * left / (images * 2 * 10)})
+        (tuned,) = (one.cell for one in search.plan(True).cells if one.cell.recipe.finetune)
+        assert tuned.recipe.epochs == epochs
+    assert not any(one.cell.recipe.finetune for one in search.plan(False).cells)
+
+
+def test_a_fine_tuned_network_can_win_and_is_handed_over(settings, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.fit.search.CLASS_HEADS", ())
+    once = settings.model_copy(
+        update={"classification": settings.classification.model_copy(update={"epochs": 1})}
+    )
+    report = run(asked(tiny, tmp_path / "out", finetune=True), once).report
+    assert [one["what"] for one in report["journal"]] == ["fine-tuned"]
+    (member,) = report["chosen"]["members"]
+    assert member["finetuned"]
+    assert (tmp_path / "out" / "model.onnx").is_file()
 
 
 def test_masks_are_fitted_and_answered_with_masks_and_overlays(place, settings, monkeypatch):

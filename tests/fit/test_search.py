@@ -20,18 +20,21 @@ class Planned:
 
     head: str
     cost_s: float
+    finetune: bool = False
 
     @property
     def cell(self):
-        return SimpleNamespace(backbone=SimpleNamespace(name="net"), column=self.head)
+        recipe = SimpleNamespace(finetune=self.finetune, folds=(0, 1))
+        return SimpleNamespace(backbone=SimpleNamespace(name="net"), column=self.head, recipe=recipe)
 
 
 @dataclass
 class Policy:
     found: float
+    best: float = 0.9
 
     def outlook(self, info, pairs, finished) -> Outlook:
-        return Outlook("set", 0.9, len(pairs), 0.8, 0.7, 0.9, self.found, 1.0)
+        return Outlook("set", self.best, len(pairs), 0.8, 0.7, 0.9, self.found, 1.0)
 
 
 @dataclass
@@ -71,6 +74,21 @@ def test_a_cell_that_would_outlast_the_time_is_not_begun() -> None:
     ordering = promising(0.5, left_s=1.5)
     assert ordering.next(CELLS, DONE) is CELLS[1]
     assert promising(0.5, left_s=0.5).next(CELLS, DONE) is None
+
+
+def test_fine_tuning_begins_only_where_training_again_fits_as_well() -> None:
+    tuned = [Planned("linear (fine-tuned)", 6.0, finetune=True)]
+    assert promising(0.5, left_s=10.0).next(tuned, DONE) is tuned[0]
+    ordering = promising(0.5, left_s=9.0)
+    assert ordering.next(tuned, DONE) is None
+    assert ordering.stopped.endswith("expected to take 10 s")
+
+
+def test_where_all_answers_are_right_nothing_else_is_run() -> None:
+    ordering = promising(0.5, known=frozenset())
+    ordering.policy.best = 1.0  # type: ignore[misc, attr-defined]
+    assert ordering.next(CELLS, DONE) is None
+    assert "nothing to gain" in ordering.stopped
 
 
 def test_before_anything_is_finished_the_cheapest_cell_is_tried_whatever_it_is_thought_to_take() -> None:
