@@ -71,7 +71,8 @@ class FittedPairGaussian(contract.FittedSetPredictor):
 def gain(covariance: Floats, given: Ints, noise: Floats) -> Floats:
     """What one unit of surprise at each given cell adds to the mean of every pair, (n_pairs, n_given): normal conditioning."""
     among = covariance[np.ix_(given, given)] + np.diag(noise)
-    return np.linalg.solve(among, covariance[given]).T if len(given) else np.zeros((len(covariance), 0))
+    gained: Floats = np.linalg.solve(among, covariance[given]).T.astype(np.float64)
+    return gained if len(given) else np.zeros((len(covariance), 0))
 
 
 @contract.SET_PREDICTORS.register("pair_gaussian")
@@ -178,7 +179,11 @@ class _Table:
                 wanted = (self.values[own] - mean)[:, hidden].T
                 yield [float(np.abs(one[hidden] @ surprise - wanted).mean()) for one in gains]
             else:
-                found = [[self._regret(i, mean, one) for one in gains] for i in own if len(self.halves[i][0])]
+                found = [
+                    [self._regret(i, mean, one) for one in gains]
+                    for i in own.tolist()
+                    if len(self.halves[i][0])
+                ]
                 known = [one for one in found if None not in one]
                 if known:
                     yield np.mean(np.array(known, dtype=float), axis=0).tolist()
