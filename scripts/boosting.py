@@ -141,7 +141,13 @@ def evaluate(evidence: Evidence, seed: int, as_json: bool, ablation: bool, setti
 
 
 @boosting.command()
-@click.option("--seconds", type=DURATION, default="20s", show_default=True, help="For 500 images.")
+@click.option(
+    "--seconds",
+    type=DURATION,
+    default="20s",
+    show_default=True,
+    help="For the images that a probe looks at, at most 250.",
+)
 @with_evidence
 def probes(evidence: Evidence, seed: int, as_json: bool, seconds: float, settings: Settings) -> None:
     """Which networks a probe should look through within a time: those whose cells tell most about all other pairs."""

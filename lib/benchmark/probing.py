@@ -19,13 +19,12 @@ from lib.datasets.derived import dominant
 from lib.errors import WeightsError
 from lib.features.embeddings import are_cached, embeddings_of
 from lib.records import RunRecord
-from lib.records.schema import MASK_PROBE, PROBE_BACKBONES, PROBE_HEADS
+from lib.records.schema import MASK_PROBE, PROBE_BACKBONES, PROBE_HEADS, PROBE_IMAGES
 from lib.zoo.catalogue import HANDCRAFTED
 from lib.zoo.devices import choose_device, choose_precision
 from lib.zoo.pairing import incompatibility
 from lib.zoo.upscaling import opened_for
 
-MOST_IMAGES = 500
 MOST_MASKS = 60  # a linear mask on them takes about as long as all of a probe's classes
 
 OnImages = Callable[[str, int, int], None]
@@ -44,7 +43,7 @@ def probe(
     settings: Settings,
     backbones: Sequence[str] = PROBE_BACKBONES,
     heads: Sequence[str] = PROBE_HEADS,
-    most_images: int = MOST_IMAGES,
+    most_images: int = PROBE_IMAGES,
     on_images: OnImages | None = None,
 ) -> Probed:
     """Runs these cells over the folds of a sample of at most `most_images` images; measures no latency, writes no record. A

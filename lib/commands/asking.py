@@ -11,7 +11,7 @@ from lib.clock import seconds_of
 from lib.command_line import DURATION, tell_skipped
 from lib.config import Settings
 from lib.errors import CvAutomlError, TooLittleDataError
-from lib.records.schema import PROBE_S
+from lib.records.schema import PROBE_IMAGES, PROBE_S
 
 if TYPE_CHECKING:
     from lib.datasets import DataSet
@@ -59,7 +59,7 @@ probe_option = click.option(
     "--probe",
     "probe_s",
     type=DURATION,
-    help=f"First measure cheap pairs on a sample of the images, within a time for 500 of them [{PROBE_S:g}s]; needs labels or masks.",
+    help=f"First measure cheap pairs on at most {PROBE_IMAGES} of the images, within a time [{PROBE_S:g}s]; needs labels or masks.",
 )
 """Adds --probe to a ProbingCommand; it receives `probe_s: float | None`."""
 

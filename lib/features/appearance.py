@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -47,9 +48,16 @@ def look_at(picture: Image.Image) -> Look:
     values = np.asarray(picture, dtype=np.float32) / np.float32(255)
     if values.ndim == 2:
         return Look(values, None)
-    if float(np.ptp(values, axis=2).max()) < 0.03:
+    high, low = _extremes(values)
+    if float((high - low).max()) < 0.03:
         return Look(values.mean(axis=2), None)
     return Look(np.asarray(values @ GREY_OF_RGB, np.float32), values)
+
+
+def _extremes(colour: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Largest and smallest of the three channels; channel by channel, since NumPy is slow along an axis of three."""
+    red, green, blue = np.moveaxis(colour, 2, 0)
+    return np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
 
 
 def describe_image(look: Look) -> dict[str, float]:
@@ -63,7 +71,8 @@ def _light(look: Look) -> dict[str, float]:
     """Mean, standard deviation and skewness of grey; shares of pixels below 0.1 and above 0.9."""
     grey = look.grey
     mean, deviation = float(grey.mean()), float(grey.std())
-    skewness = float(((grey - mean) ** 3).mean()) / (deviation**3 + _EPSILON) if deviation > 1e-4 else 0.0
+    away = grey - np.float32(mean)
+    skewness = float((away * away * away).mean()) / (deviation**3 + _EPSILON) if deviation > 1e-4 else 0.0
     return {
         "brightness": mean,
         "contrast": deviation,
@@ -76,12 +85,21 @@ def _light(look: Look) -> dict[str, float]:
 @DESCRIPTORS.register("illumination")
 def _illumination(look: Look) -> dict[str, float]:
     """Deviation of the means of an 8×8 grid of tiles, and the mean deviation inside a tile."""
-    bands = np.array_split(look.grey, 8, axis=0)
-    tiles = [tile for band in bands for tile in np.array_split(band, 8, axis=1) if tile.size]
+    grey = look.grey.astype(np.float64)
+    sizes, sums, squares = (_tile_sums(values) for values in (np.ones_like(grey), grey, grey * grey))
+    means = sums / sizes
     return {
-        "unevenness": float(np.std([t.mean() for t in tiles])),
-        "local_contrast": float(np.mean([t.std() for t in tiles])),
+        "unevenness": float(means.std()),
+        "local_contrast": float(np.sqrt(np.maximum(squares / sizes - means**2, 0.0)).mean()),
     }
+
+
+def _tile_sums(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Sums over the tiles of an 8×8 grid, fewer where there are fewer pixels; the first tiles are the larger ones."""
+    for axis in (0, 1):
+        parts = np.array_split(np.arange(values.shape[axis]), 8)
+        values = np.add.reduceat(values, [part[0] for part in parts if len(part)], axis=axis)
+    return values
 
 
 @DESCRIPTORS.register("colour")
@@ -89,7 +107,7 @@ def _colour(look: Look) -> dict[str, float]:
     """Mean HSV saturation, and colourfulness after Hasler and Süsstrunk (2003) on channels in 0…1; 0 for grey."""
     if look.colour is None:
         return {"saturation": 0.0, "colourfulness": 0.0}
-    high, low = look.colour.max(axis=2), look.colour.min(axis=2)
+    high, low = _extremes(look.colour)
     red, green, blue = np.moveaxis(look.colour, 2, 0)
     first, second = red - green, (red + green) / 2 - blue
     colourfulness = np.hypot(first.std(), second.std()) + 0.3 * np.hypot(first.mean(), second.mean())
@@ -152,15 +170,12 @@ def _frequency(look: Look) -> dict[str, float]:
     """Slope of log power over log frequency (natural scenes: about −2), power above 1/4 cycle a pixel, across against down."""
     centred = look.grey - look.grey.mean()
     power = np.abs(np.fft.rfft2(centred)) ** 2
-    down = np.abs(np.fft.fftfreq(look.grey.shape[0]))[:, None]
-    across = np.fft.rfftfreq(look.grey.shape[1])[None, :]
-    radius = np.hypot(down, across)
+    high, upright, bins = _frequencies(*look.grey.shape)
     total = float(power.sum())
     if total < 1e-6:
         return {"spectrum_slope": 0.0, "high_frequency_share": 0.0, "spectrum_anisotropy": 0.0}
-    bins = np.digitize(radius, _BANDS)
-    by_band = np.bincount(bins.reshape(-1), power.reshape(-1), len(_BANDS) + 1)[1:-1]
-    counts = np.bincount(bins.reshape(-1), minlength=len(_BANDS) + 1)[1:-1]
+    by_band = np.bincount(bins, power.reshape(-1), len(_BANDS) + 1)[1:-1]
+    counts = np.bincount(bins, minlength=len(_BANDS) + 1)[1:-1]
     there = counts > 0
     slope = 0.0
     if there.sum() > 1:
@@ -168,12 +183,27 @@ def _frequency(look: Look) -> dict[str, float]:
         slope = float(np.polyfit(centres, np.log(by_band[there] / counts[there] + 1e-12), 1)[0])
     return {
         "spectrum_slope": slope,
-        "high_frequency_share": float(power[radius > 0.25].sum()) / total,
-        "spectrum_anisotropy": float(power[np.broadcast_to(across > down, power.shape)].sum()) / total,
+        "high_frequency_share": float(power[high].sum()) / total,
+        "spectrum_anisotropy": float(power[upright].sum()) / total,
     }
 
 
 _BANDS = np.geomspace(0.01, 0.5, 9)
+
+
+@lru_cache(maxsize=4)  # most images of a set have one size
+def _frequencies(
+    height: int, width: int
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Of rfft2's frequencies: which are above 1/4 cycle a pixel, which change more across than down, and their band, (n,)."""
+    down = np.abs(np.fft.fftfreq(height))[:, None]
+    across = np.fft.rfftfreq(width)[None, :]
+    radius = np.hypot(down, across)
+    return (
+        radius > 0.25,
+        np.broadcast_to(across > down, radius.shape),
+        np.digitize(radius, _BANDS).reshape(-1),
+    )
 
 
 def _entropy_of(counts: npt.NDArray[np.int64]) -> float:

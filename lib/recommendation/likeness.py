@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from lib.performance_prediction.boosting.evidence import Evidence
-from lib.performance_prediction.boosting.similarity import feature_space
+from lib.performance_prediction.boosting.similarity import feature_space, feature_table, spanned
 from lib.recommendation.answer import SimilarSet
 from lib.records import DataSetFacts
 
@@ -48,10 +50,12 @@ def _similar(evidence: Evidence, name: str, distance: float) -> SimilarSet:
 def _largest_gap(evidence: Evidence, known: Mapping[str, DataSetFacts]) -> float | None:
     """The largest distance of a known original from the nearest set of another family, seen as a new one: the space is
     spanned by the others alone. None with fewer than three families."""
-    families = {evidence.families[name] for name in known}
+    names, features, values = feature_table(known)
+    families = np.array([evidence.families[name] for name in names])
     gaps = []
-    for family in families if len(families) > 2 else ():
-        own = [facts for name, facts in known.items() if evidence.families[name] == family]
-        space = feature_space({n: facts for n, facts in known.items() if evidence.families[n] != family})
+    for family in {*families.tolist()} if len({*families.tolist()}) > 2 else ():
+        rest = families != family
+        space = spanned([names[i] for i in np.flatnonzero(rest)], features, values[rest])
+        own = (known[names[i]] for i in np.flatnonzero(~rest))
         gaps += [min(apart.values()) for facts in own if (apart := space.distances(facts))]
     return max(gaps, default=None)

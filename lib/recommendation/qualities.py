@@ -28,9 +28,7 @@ from lib.recommendation.answer import Basis, PairQuality, counted
 from lib.records import CHANCE_HEAD, DataSetFacts, RunRecord
 from lib.records.intervals import NORMAL_90, around
 
-FEWEST_KNOWN = (
-    3  # intervals of probed sets were judged with six known cells; with fewer those of unseen sets are safer
-)
+FEWEST_KNOWN = 3  # intervals of probed sets were judged with all that a probe measures; with fewer those of unseen sets are safer
 COMPLETED_WIDENING = 1.5  # a pair never run anywhere has the error of completion on top of that of prediction
 UNKNOWN_SPREAD = 0.25
 
@@ -95,12 +93,16 @@ def pair_qualities(
     answering = ANSWER if new.classes or wary == "probed" else AVERAGES[wary]
     residuals = doubted.residuals(answering) if doubted else None
     doubt = _Doubt(residuals, judged.order_error if judged else UNKNOWN_SPREAD)
-    fitted = {name: _fitted(name, others, out_dir, regime) for name in {level, order}}
+    fitted = {name: _fitted(name, others, evidence, out_dir, regime) for name in {level, order}}
     known = {pair: Known.of(m.cell) for pair, m in measured.items()}
     by_level, by_order = (fitted[name].predict(new, evidence.pairs, known) for name in (level, order))
-    said = combine(by_level, by_order, np.array([pair not in known for pair in evidence.pairs]))
+    hidden = np.array([pair not in known for pair in evidence.pairs])
+    said = combine(by_level, by_order, hidden)
+    own = _measured(measured)
+    if hidden.any():  # where everything is measured, the validation parts choose
+        own = _ranked(own, fitted[order], new, evidence, float((said - by_order)[hidden].mean()))
     pairs = [
-        *_measured(measured),
+        *own,
         *_predicted(evidence, said, known, doubt),
         *_completed(evidence, said, known, doubt),
     ]
@@ -108,19 +110,28 @@ def pair_qualities(
     return Qualities(tuple(ranked), level, order, reasons, judged, bool(judgement and judgement.complete))
 
 
-def _fitted(name: str, evidence: Evidence, out_dir: Path, regime: Regime) -> FittedSetPredictor:
-    """As saved where it was fitted on exactly this evidence, else fitted now."""
+def _fitted(
+    name: str, others: Evidence, evidence: Evidence, out_dir: Path, regime: Regime
+) -> FittedSetPredictor:
+    """As saved where it was fitted on exactly the `others`, else fitted on them now.
+
+    CatBoost's setting, one of three, is taken from what was saved for all of the `evidence`: it was chosen by means over all families,
+    of which those that the new set belongs to are one in dozens; its trees never see them.
+    """
     saved: FittedSetPredictor | None = None
     if name == "row_model":
-        if regime == "unseen" and (saved := SavedRowModel.load(out_dir, evidence)):
+        if regime == "unseen" and (saved := SavedRowModel.load(out_dir, others)):
             return saved
-        import lib.performance_prediction.boosting.row_model  # registers it
+        import lib.performance_prediction.boosting.row_model  # noqa: F401  registers it
     if name.startswith("catboost"):
-        import lib.performance_prediction.boosting.booster  # noqa: F401  registers CatBoost
+        from lib.performance_prediction.boosting.booster import fit_booster
         from lib.performance_prediction.boosting.files import load_booster
 
-        saved = load_booster(out_dir, evidence, name == "catboost_probed")
-    return saved or SET_PREDICTORS[name]().fit(evidence)
+        probed = name == "catboost_probed"
+        saved = load_booster(out_dir, others, probed)
+        if saved is None and (whole := load_booster(out_dir, evidence, probed)):
+            return fit_booster(others, whole.setting)
+    return saved or SET_PREDICTORS[name]().fit(others)
 
 
 def _measured(measured: Mapping[Pair, Measured]) -> list[PairQuality]:
@@ -138,6 +149,23 @@ def _measured(measured: Mapping[Pair, Measured]) -> list[PairQuality]:
         )
         for pair, m in measured.items()
     ]
+
+
+def _ranked(
+    pairs: Sequence[PairQuality],
+    order: FittedSetPredictor,
+    new: DataSetFacts,
+    evidence: Evidence,
+    shift: float,
+) -> list[PairQuality]:
+    """Measured pairs, ranked by what `order` thinks of them given all of them, moved by `shift` to where it puts the others: the best of
+    some measured ones was also lucky. As they are where it knows nothing better than what was measured."""
+    if not order.shrinks_known:
+        return list(pairs)
+    among = {one.pair: Known(one.rank_by, one.spread) for one in pairs}
+    placed = [pair for pair in evidence.pairs if pair in among]
+    ranks = dict(zip(placed, (order.predict(new, placed, among) + shift).tolist(), strict=True))
+    return [one.model_copy(update={"rank_by": round(ranks.get(one.pair, one.rank_by), 4)}) for one in pairs]
 
 
 def _predicted(evidence: Evidence, said: Floats, known: KnownCells, doubt: _Doubt) -> list[PairQuality]:

@@ -14,7 +14,10 @@ CLASS_COLUMN = "class"
 
 def columns_of_epochs(epochs: Sequence[EpochEntry]) -> dict[str, Any]:
     """Epochs as one list a metric, None where an epoch lacks it, one number where all epochs agree."""
-    scalars = (entry.model_dump(exclude=set(EPOCH_PARTS), exclude_none=True) for entry in epochs)
+    scalars = (
+        {name: value for name, value in vars(entry).items() if name not in EPOCH_PARTS and value is not None}
+        for entry in epochs
+    )
     parts = {part: _columns(getattr(entry, part) for entry in epochs) for part in EPOCH_PARTS}
     return (
         {"epoch": []}

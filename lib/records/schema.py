@@ -29,11 +29,11 @@ def head_of(column: str) -> tuple[str, bool]:
     return column.removesuffix(FINETUNED), column.endswith(FINETUNED)
 
 
-PROBE_BACKBONES = ("handcrafted", "tf_mobilenetv3_small_100")
+PROBE_BACKBONES = ("handcrafted", "tf_mobilenetv3_small_100", "vit_tiny_patch16_224")
 PROBE_HEADS = ("linear", "knn", "catboost")
 MASK_PROBE = ("tf_mobilenetv3_small_100", "linear_mask")
-PROBE_S = 20.0
-"""What a probe measures on a new data set, unless it is given a time of its own: what `boosting.py probes` finds for 20 s."""
+PROBE_S, PROBE_IMAGES = 20.0, 250
+"""What a probe measures within its usual time, on how many images at most. The transformer is there for the order: the best pair is often its."""
 
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,22 +99,19 @@ class RecordStore:
         self, statuses: tuple[str, ...] = ("finished", "failed", "incompatible")
     ) -> tuple[list[RunRecord], list[BrokenRecord]]:
         """All records with one of `statuses`, sorted by path, and what could not be read. Never raises for a broken file."""
-        records: list[RunRecord] = []
-        broken: list[BrokenRecord] = []
-        for path in self._record_paths():
-            try:
-                record = read_record(path)
-            except RecordError as error:
-                broken.append(BrokenRecord(path, str(error).removeprefix(f"{path}: ")))
-                continue
-            if path != self.path_of(record):
-                broken.append(
-                    BrokenRecord(path, "file or folder were renamed, or the names in it were changed")
-                )
-                continue
-            if record.status in statuses:
-                records.append(record)
-        return records, broken
+        with without_collection():
+            found = [self.read(path) for path in self.paths()]
+        broken = [one for one in found if isinstance(one, BrokenRecord)]
+        return [one for one in found if isinstance(one, RunRecord) and one.status in statuses], broken
+
+    def read(self, path: Path) -> RunRecord | BrokenRecord:
+        """The record of one of `paths`, or why it is none."""
+        try:
+            record = read_record(path)
+        except RecordError as error:
+            return BrokenRecord(path, str(error).removeprefix(f"{path}: "))
+        renamed = "file or folder were renamed, or the names in it were changed"
+        return record if path == self.path_of(record) else BrokenRecord(path, renamed)
 
     def read_facts(self) -> tuple[dict[str, DataSetFacts], list[BrokenRecord]]:
         """Data set name → facts, and what could not be read."""
@@ -127,11 +126,28 @@ class RecordStore:
             facts[entry.name] = entry
         return facts, broken
 
-    def _record_paths(self) -> Iterator[Path]:
+    def paths(self) -> Iterator[Path]:
+        """Every file that has a record's name, sorted."""
+        return (self.folder / file for file in self.files())
+
+    def files(self) -> Iterator[str]:
+        """The same, relative to the folder."""
         for data_set in sorted(self.folder.glob("*/")):
             with os.scandir(data_set) as entries:
                 names = sorted(e.name for e in entries if e.name.endswith(".json") and e.name != FACTS_FILE)
-            yield from (data_set / name for name in names if not name.startswith("."))
+            yield from (f"{data_set.name}/{name}" for name in names if not name.startswith("."))
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Records hold no cycles: looking for some again and again while thousands are read takes as long as reading them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def read_record(path: Path) -> RunRecord:

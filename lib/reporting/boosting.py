@@ -18,7 +18,10 @@ from lib.performance_prediction.boosting.scores import ANSWER, Interval, ScoreLi
 
 RAISES, LOWERS, NEUTRAL = "#3f7fc4", "#d9534f", "#7a7a7a"
 MOST_BARS = 12
-TITLES = {"unseen": "Nothing known of the images but their looks", "probed": "Probed: six cells known"}
+TITLES = {
+    "unseen": "Nothing known of the images but their looks",
+    "probed": "Probed: what --probe measures is known",
+}
 
 
 def judgement_view(judgement: Judgement) -> RenderableType:

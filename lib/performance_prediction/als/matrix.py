@@ -151,11 +151,9 @@ def _least_squares(row: Ints, column: Ints, quality: Floats, weights: Floats) ->
 
 
 def _component_count(row: Ints, column: Ints) -> int:
-    """Connected groups of rows and columns; every row and column has a cell."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    first_column = int(row.max()) + 1
-    size = first_column + int(column.max()) + 1
-    graph = coo_matrix((np.ones(len(row)), (row, first_column + column)), (size, size))
-    return int(connected_components(graph, directed=False)[0])
+    """Connected groups of rows and columns; every row and column has a cell. As many as the signless Laplacian of their graph has
+    eigenvalues 0, since rows and columns are its two sides (SciPy's own count takes a quarter of a second to import)."""
+    shared = np.zeros((int(row.max()) + 1, int(column.max()) + 1))
+    shared[row, column] = 1.0
+    laplacian = np.block([[np.diag(shared.sum(1)), shared], [shared.T, np.diag(shared.sum(0))]])
+    return len(laplacian) - int(np.linalg.matrix_rank(laplacian, hermitian=True))

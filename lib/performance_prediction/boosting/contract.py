@@ -23,7 +23,7 @@ from lib.registry import Registry
 Floats = npt.NDArray[np.float64]
 Regime = Literal["unseen", "probed"]
 
-FEATURES_VERSION = 4  # of what predictors are told: models and judgements of another version are not used
+FEATURES_VERSION = 5  # of what predictors are told: models and judgements of another version are not used
 HIGHEST_CHANCE = 0.95
 
 
@@ -44,7 +44,10 @@ KnownCells = Mapping[Pair, Known]
 
 
 class FittedSetPredictor(ABC):
-    """Has learnt from evidence."""
+    """Has learnt from evidence. `shrinks_known`: of a known cell it says what other images would show, less than what was measured by
+    luck, so that pairs are ranked by that; else known cells are ranked as measured."""
+
+    shrinks_known: ClassVar[bool] = False
 
     @abstractmethod
     def predict(self, facts: DataSetFacts, pairs: Sequence[Pair], known: KnownCells) -> Floats:

@@ -25,6 +25,7 @@ from lib.performance_prediction.boosting.cells import (
 )
 from lib.performance_prediction.boosting.views import View, parted_views, views_of
 from lib.records import CHANCE_HEAD, BrokenRecord, DataSetFacts, RecordStore, RunRecord
+from lib.records.index import read_for_answers
 from lib.records.schema import METRICS, PRIMARY_METRIC, Metric, Task
 from lib.registry import unknown_name
 
@@ -198,7 +199,7 @@ def read_evidence(
 ) -> Evidence:
     """`gather_evidence` of the records and facts in `settings.runs_dir`; `skipped` hears of each file there that is neither."""
     store = RecordStore(settings.runs_dir)
-    records, broken = store.read_all()
+    records, broken = read_for_answers(store, settings.cache_dir)
     facts, broken_facts = store.read_facts()
     for one in (*broken, *broken_facts):
         skipped(one)

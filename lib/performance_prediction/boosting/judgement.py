@@ -160,13 +160,15 @@ def _floor_reason(own: ByFamily, averages: ByFamily, floor: ByFamily) -> str:
     if not floor:
         return "no noise floor of regret: it takes runs of at least two folds"
     said = f"noise floor: choosing with every pair measured on half of the images misses {_mean(floor)}"
-    gap = difference(averages, floor)
-    if gap.low <= 0:
+    gap, gained = difference(averages, floor), difference(averages, own)
+    if gap.mean <= 0 or (gap.low <= 0 and gained.low <= 0):
         return f"{said}; the order of the averages cannot be told apart from that or is better"
     if own == averages:
         return f"{said}, {_words(gap)} less than the order of the averages"
-    closed = 1 - difference(own, floor).mean / gap.mean
-    return f"{said}; of the distance between the averages and that ({_words(gap)}) {closed:.0%} is closed"
+    return (
+        f"{said}; the order of the averages misses {_words(gap)} more than that, ours gains {_words(gained)} on it: "
+        f"{gained.mean / gap.mean:.0%} of that distance"
+    )
 
 
 def _mean(values: ByFamily) -> str:

@@ -29,8 +29,9 @@ class LeftOutSet:
     `truth`: measured quality of its pairs, (n_pairs,); `revealed`: bool, (n_pairs,), which of them the predictors were told.
     `predicted`: predictor → (n_pairs,), revealed cells as measured. `choosing`, `judging`: (n_halves, n_pairs), the quality on one
     half of the folds and on the other, for several ways of halving; `halved`: predictor → (n_halves, n_pairs), what it says
-    when told the choosing half of the revealed cells. None of these where the cells share no two folds; NaN for pairs that were
-    run on fewer folds than others, which nothing can be chosen by.
+    when told the choosing half of the revealed cells; `shrunk`: whoever says what it thinks of those cells, too, instead of repeating
+    them. None of these where the cells share no two folds; NaN for pairs that were run on fewer folds than others, which nothing can
+    be chosen by.
     """
 
     data_set: str
@@ -42,6 +43,7 @@ class LeftOutSet:
     choosing: Floats
     judging: Floats
     halved: Mapping[str, Floats]
+    shrunk: frozenset[str] = frozenset()
 
     def errors(self, name: str) -> Floats:
         """What `name` said minus the truth, of the pairs that it was not told."""
@@ -97,16 +99,14 @@ def _judged(
 ) -> LeftOutSet:
     facts, pairs = evidence.facts[cells[0].data_set], tuple(cell.pair for cell in cells)
 
-    def said(fit: contract.FittedSetPredictor, told: KnownCells) -> Floats:
+    def said(fit: contract.FittedSetPredictor, told: KnownCells, ranked: bool = False) -> Floats:
         predicted = fit.predict(facts, pairs, told)
+        if ranked and fit.shrinks_known:
+            return predicted
         return np.array([told[p].quality if p in told else predicted[i] for i, p in enumerate(pairs)])
 
     told = {cell.pair: Known.of(cell) for cell in known}
-    most = max(len(cell.folds) for cell in cells)
-    folds = sorted(set.intersection(*(set(cell.folds) for cell in cells if len(cell.folds) == most)))
-    of_fold = np.array([[cell.folds.get(f, np.nan) for cell in cells] for f in folds]).reshape(-1, len(cells))
-    halves = halvings(len(folds), seed)
-    choosing, judging = (half @ of_fold / half.sum(1, keepdims=True) for half in (halves, ~halves))
+    halves, choosing, judging = halves_of(cells, seed)
     told_halves = [
         {
             p: Known(
@@ -128,12 +128,23 @@ def _judged(
         choosing=choosing,
         judging=judging,
         halved={
-            name: np.array([said(fit, half) for half in told_halves])
+            name: np.array([said(fit, half, ranked=True) for half in told_halves])
             if told
             else np.tile(predicted[name], (len(halves), 1))
             for name, fit in fitted.items()
         },
+        shrunk=frozenset(name for name, fit in fitted.items() if fit.shrinks_known),
     )
+
+
+def halves_of(cells: Sequence[Cell], seed: int = 0) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
+    """Of one set's cells: the ways to part its folds, and the qualities on one half and on the other, (n_halves, n_cells) each."""
+    most = max(len(cell.folds) for cell in cells)
+    folds = sorted(set.intersection(*(set(cell.folds) for cell in cells if len(cell.folds) == most)))
+    of_fold = np.array([[cell.folds.get(f, np.nan) for cell in cells] for f in folds]).reshape(-1, len(cells))
+    halves = halvings(len(folds), seed)
+    choosing, judging = (half @ of_fold / half.sum(1, keepdims=True) for half in (halves, ~halves))
+    return halves, choosing, judging
 
 
 def halvings(n_folds: int, seed: int = 0) -> npt.NDArray[np.bool_]:

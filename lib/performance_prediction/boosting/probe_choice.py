@@ -14,15 +14,14 @@ from lib.performance_prediction.boosting.contract import Floats
 from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.pair_gaussian import filled
 from lib.records.costs import Rates, usual_device
-from lib.records.schema import PROBE_HEADS, PROBE_S
+from lib.records.schema import PROBE_BACKBONES, PROBE_HEADS, PROBE_IMAGES, PROBE_S
 
-PROBE_IMAGES = 500  # a time is meant for so many, whatever the folder holds
 SHRINKAGE = 0.1  # towards independent pairs: enough to choose by; predictors choose their own
 
 
 @dataclass(frozen=True)
 class ProbeStep:
-    """One network more to look through. `seconds`: of all so far, for 500 images; `error`: mean absolute error of what is then said of
+    """One network more to look through. `seconds`: of all so far, for PROBE_IMAGES; `error`: mean absolute error of what is then said of
     every pair that is not measured, families left out; that of the pairs' means at the start."""
 
     backbone: str
@@ -44,9 +43,11 @@ class ProbeChoice:
         return tuple(step.backbone for step in self.steps)
 
 
-def choose_probes(evidence: Evidence, seconds: float, heads: Sequence[str] = PROBE_HEADS) -> ProbeChoice:
+def choose_probes(
+    evidence: Evidence, seconds: float, heads: Sequence[str] = PROBE_HEADS, first: Sequence[str] = ()
+) -> ProbeChoice:
     """Greedy: always the network that lowers the error most and still fits into `seconds` on the records' device, until none
-    fits or helps. At least the quickest, also where it does not fit.
+    fits or helps. At least the quickest, also where it does not fit; `first` those that are looked through in any case.
 
     Raises TooLittleDataError with fewer than three families, or where no network was timed.
     """
@@ -63,9 +64,10 @@ def choose_probes(evidence: Evidence, seconds: float, heads: Sequence[str] = PRO
         fitting = [name for name in left if spent + costs[name] <= seconds]
         if not fitting and not steps:
             fitting = [min(left, key=costs.__getitem__)]
+        fitting = [name for name in first if name in fitting] or fitting
         tried = {name: table.error([*chosen, *pairs_of[name]]) for name in fitting}
         best = min(tried, key=tried.__getitem__, default=None)
-        if best is None or (tried[best] >= error and steps):
+        if best is None or (tried[best] >= error and steps and best not in first):
             break
         error, spent = tried[best], spent + costs[best]
         chosen += pairs_of[best]
@@ -74,7 +76,7 @@ def choose_probes(evidence: Evidence, seconds: float, heads: Sequence[str] = PRO
 
 
 def _costs(evidence: Evidence, heads: Sequence[str]) -> Mapping[str, float]:
-    """Backbone → seconds to measure `heads` on it over five folds of 500 images; only what the records time."""
+    """Backbone → seconds to measure `heads` on it over the folds of PROBE_IMAGES; only what the records time."""
     rates = Rates.of(evidence.runs, usual_device(evidence.runs) or "")
     trained = {run.data_set.name: (len(run.recipe.folds), run.recipe.epochs) for run in evidence.runs}
     folds, epochs = (int(np.median(numbers)) for numbers in zip(*trained.values(), strict=True))
@@ -134,10 +136,11 @@ class _Table:
 
 def with_probes(evidence: Evidence, seconds: float) -> Evidence:
     """The evidence for a set on which as much is probed as fits into `seconds`; for the usual time, masks and thin records what is
-    always probed."""
+    always probed, which a longer time only adds to."""
     if seconds == PROBE_S or evidence.task == "segmentation":
         return evidence
     try:
-        return replace(evidence, probed=choose_probes(evidence, seconds).pairs)
+        first = PROBE_BACKBONES if seconds > PROBE_S else ()
+        return replace(evidence, probed=choose_probes(evidence, seconds, first=first).pairs)
     except TooLittleDataError:
         return evidence

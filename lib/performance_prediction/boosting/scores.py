@@ -145,13 +145,16 @@ class ScoreLine(Frozen):
 def with_answer(entries: Sequence[LeftOutSet], level: str, order: str) -> list[LeftOutSet]:
     """The left-out sets with one more predictor, the answer: the mean level of one, the departures from it of another."""
 
-    def answered(said: Mapping[str, Floats], hidden: np.typing.NDArray[np.bool_]) -> Mapping[str, Floats]:
-        return {**said, ANSWER: combine(said[level], said[order], hidden)}
+    def answered(said: Mapping[str, Floats], moved: np.typing.NDArray[np.bool_]) -> Mapping[str, Floats]:
+        return {**said, ANSWER: combine(said[level], said[order], moved)}
 
-    return [
-        replace(e, predicted=answered(e.predicted, ~e.revealed), halved=answered(e.halved, ~e.revealed))
-        for e in entries
-    ]
+    def ranked(entry: LeftOutSet) -> Mapping[str, Floats]:
+        """Where the known cells are predicted too, all pairs are moved alike, which ranks them as the order does."""
+        if order in entry.shrunk:
+            return {**entry.halved, ANSWER: entry.halved[order]}
+        return answered(entry.halved, ~entry.revealed)
+
+    return [replace(e, predicted=answered(e.predicted, ~e.revealed), halved=ranked(e)) for e in entries]
 
 
 def combine(level: Floats, order: Floats, hidden: np.typing.NDArray[np.bool_]) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -48,21 +48,30 @@ class FeatureSpace:
 
 def feature_space(facts: Mapping[str, DataSetFacts]) -> FeatureSpace:
     """The space spanned by the meta-features of `facts` (data set name → facts)."""
+    return spanned(*feature_table(facts))
+
+
+def feature_table(facts: Mapping[str, DataSetFacts]) -> tuple[tuple[str, ...], tuple[str, ...], Floats]:
+    """Names of the data sets and of all meta-features, and values (n_sets, n_features), NaN where unknown."""
     names = tuple(sorted(facts))
-    features = sorted({name for entry in facts.values() for name in entry.meta_features})
+    features = tuple(sorted({name for entry in facts.values() for name in entry.meta_features}))
     values = np.array([_values(facts[name], features) for name in names]).reshape(len(names), len(features))
-    usable = [j for j, column in enumerate(values.T) if _varies(column)]
-    values, used = values[:, usable], tuple(features[j] for j in usable)
-    centre = np.nanmean(values, axis=0) if usable else np.zeros(0)
-    scale = np.nanstd(values, axis=0) if usable else np.ones(0)
-    bare = FeatureSpace(names, used, centre, scale, values)
-    return FeatureSpace(names, used, centre, scale, bare.standardised(values))
+    return names, features, values
+
+
+def spanned(names: Sequence[str], features: Sequence[str], values: Floats) -> FeatureSpace:
+    """The space of a `feature_table`, or of some of its rows."""
+    known = np.isfinite(values)
+    counts, filled = np.maximum(known.sum(axis=0), 1), np.where(known, values, 0.0)
+    means = filled.sum(axis=0) / counts
+    deviations = np.sqrt(np.square(np.where(known, values - means, 0.0)).sum(axis=0) / counts)
+    usable = np.flatnonzero(
+        (known.sum(axis=0) > 1) & (deviations > 1e-9 * (1 + np.abs(filled).max(axis=0, initial=0.0)))
+    )
+    used, kept = tuple(features[j] for j in usable.tolist()), values[:, usable]
+    bare = FeatureSpace(tuple(names), used, means[usable], deviations[usable], kept)
+    return replace(bare, points=bare.standardised(kept))
 
 
 def _values(facts: DataSetFacts, features: Sequence[str]) -> Floats:
     return np.array([facts.meta_features.get(name, np.nan) for name in features])
-
-
-def _varies(column: Floats) -> bool:
-    known = column[np.isfinite(column)]
-    return len(known) > 1 and float(known.std()) > 1e-9 * (1 + float(np.abs(known).max()))

@@ -11,7 +11,7 @@ from lib.performance_prediction.boosting.evidence import Evidence, gather_eviden
 from lib.performance_prediction.boosting.leave_set_out import leave_families_out
 from lib.performance_prediction.boosting.pair_gaussian import PairGaussian
 from lib.performance_prediction.boosting.probe_choice import choose_probes, with_probes
-from lib.records.schema import PROBE_S
+from lib.records.schema import PROBE_BACKBONES, PROBE_S
 from tests.performance_prediction.synthetic_zoo import data_set_info, facts_of, finished_run
 
 
@@ -67,6 +67,11 @@ def test_the_pairs_chosen_are_those_revealed_of_left_out_sets() -> None:
     }
     assert shown == set(probed.probed)
     assert with_probes(EVIDENCE, PROBE_S).probed == PROBE_PAIRS
+
+
+def test_more_time_adds_to_what_is_always_probed() -> None:
+    longer = {pair.backbone for pair in with_probes(EVIDENCE, 300.0).probed}
+    assert longer >= {name for name in PROBE_BACKBONES if name in {pair.backbone for pair in EVIDENCE.pairs}}
 
 
 def test_two_families_are_too_few() -> None:
