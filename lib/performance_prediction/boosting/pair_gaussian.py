@@ -160,7 +160,8 @@ class _Table:
         correlations = covariance / np.sqrt(np.outer(variances, variances))
         np.fill_diagonal(correlations, 1.0)
         apart = ~np.eye(len(variances), dtype=bool)
-        sums, counts = (np.bincount(self.sorts[apart], w) for w in (correlations[apart], None))
+        n_sorts = int(self.sorts.max(initial=0)) + 1  # a sort may stand on the diagonal alone
+        sums, counts = (np.bincount(self.sorts[apart], w, n_sorts) for w in (correlations[apart], None))
         alike = (sums / np.maximum(counts, 1))[self.sorts] if apart.any() else correlations
         alike[~apart] = 1.0
         return mean, _Spread(variances, correlations, alike)

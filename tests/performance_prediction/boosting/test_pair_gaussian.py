@@ -12,7 +12,7 @@ from lib.performance_prediction.boosting.cells import Cell, Pair
 from lib.performance_prediction.boosting.contract import Known
 from lib.performance_prediction.boosting.evidence import Evidence
 from lib.performance_prediction.boosting.leave_set_out import LeftOutSet, leave_families_out
-from lib.performance_prediction.boosting.pair_gaussian import PairGaussian, PairOrder, gain, sorts_of
+from lib.performance_prediction.boosting.pair_gaussian import PairGaussian, PairOrder, _Table, gain, sorts_of
 from lib.performance_prediction.boosting.scores import ANSWER, floor_by_family, regret_by_family, with_answer
 from tests.performance_prediction.boosting.test_probe_choice import EVIDENCE
 
@@ -99,3 +99,13 @@ def test_ranked_by_what_it_thinks_of_the_known_pairs_and_answered_as_measured() 
 def test_the_order_misses_less_than_choosing_by_half_of_noisy_folds() -> None:
     own, floor = regret_by_family(left_out_sets(), "order"), floor_by_family(left_out_sets())
     assert np.mean([*own.values()]) < np.mean([*floor.values()])
+
+
+def test_a_pair_that_is_the_only_one_of_its_sort_correlates_with_itself_alone() -> None:
+    values = np.random.default_rng(2).normal(size=(6, 2))
+    sorts = np.array([[1, 0], [0, 1]])
+    nothing = np.array([], dtype=np.int64)
+    table = _Table(values, np.ones(6), np.arange(6), nothing, sorts, (), 0.0)
+    _, spread = table.moments(np.ones(6, dtype=bool))
+    expected = np.corrcoef(values.T)
+    np.testing.assert_allclose(spread.alike, expected)
