@@ -1,7 +1,8 @@
 """What would more images bring? From runs on a tenth, a third and the whole of the same sets, judged on families left out.
 
 Errors fall as a power of the number of images, e(n) ∝ n⁻ᵇ (Hestness et al. 2017, "Deep Learning Scaling is Predictable,
-Empirically"); b of a new set is what other families' sets say of it, led by the set's own b where two sizes of it were run.
+Empirically"); b of a new set is the one that predicts other families' sets best, mixed with the set's own b where two sizes of it
+were run. A mean of b would promise too much: sets on which hardly anything is wrong any more have the largest.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
+import numpy.typing as npt
 
 from lib.frozen import Frozen
 from lib.performance_prediction.boosting.cells import Pair
@@ -21,7 +23,9 @@ from lib.performance_prediction.boosting.scores import Interval, bootstrap, diff
 
 FEWEST_FAMILIES = 8  # for an interval of 90 %
 NO_ERROR = 0.005  # where nothing is wrong any more, a power of it is none
-RIDGE = 1.0  # on the slope of standardised b: of few families little is believed
+TYPICAL = np.arange(0.0, 1.51, 0.02)  # values of b
+SHARES = np.array([0.0, 0.25, 0.5, 0.75, 1.0])  # of a set's own b
+Floats = npt.NDArray[np.float64]
 METHODS = ("families", "no gain", "own power law")
 
 
@@ -79,33 +83,50 @@ def growths(evidence: Evidence) -> list[Growth]:
 
 @dataclass(frozen=True)
 class PowerModel:
-    """b of the next enlargement: a mean over families, and how much of a set's own earlier b carries over."""
+    """b of the next enlargement. `alone`: of a set of which only one size was run; else `typical`, and the `share` of the set's own
+    earlier b. `powers`: of each family, from the second size to the whole."""
 
-    mean: float
-    earlier_mean: float
-    slope: float
-    residuals: tuple[float, ...]
+    alone: float
+    typical: float
+    share: float
+    powers: tuple[float, ...]
 
     @classmethod
     def of(cls, grown: Sequence[Growth]) -> PowerModel:
-        """By ridge regression over the families' means of b from the second size to the whole on b from the first to the second."""
-        later, earlier = (_by_family(grown, *places) for places in ((1, 2), (0, 1)))
-        y, x = np.array([*later.values()]), np.array([*earlier.values()])
-        spread = float(x.std()) or 1.0
-        standard = (x - x.mean()) / spread
-        slope = float(standard @ (y - y.mean()) / (standard @ standard + RIDGE * len(x) / 10)) / spread
-        return cls(float(y.mean()), float(x.mean()), slope, tuple((y - y.mean()).tolist()))
+        """What predicts the whole from the second size best, on average over families."""
+        return cls.best(losses(grown).mean(axis=2), tuple(_by_family(grown).values()))
+
+    @classmethod
+    def best(cls, mean: Floats, powers: tuple[float, ...] = ()) -> PowerModel:
+        """The shares and b with the least of `mean` errors, (n_shares, n_typical)."""
+        share, typical = np.unravel_index(int(mean.argmin()), mean.shape)
+        return cls(float(TYPICAL[mean[0].argmin()]), float(TYPICAL[typical]), float(SHARES[share]), powers)
 
     def power(self, earlier: float | None = None) -> float:
         """b, given the set's own earlier one or not; more images do not make it worse."""
-        own = 0.0 if earlier is None else self.slope * (earlier - self.earlier_mean)
-        return max(self.mean + own, 0.0)
+        if earlier is None:
+            return self.alone
+        return max((1 - self.share) * self.typical + self.share * earlier, 0.0)
 
 
-def _by_family(grown: Sequence[Growth], first: int, second: int) -> dict[str, float]:
+def losses(grown: Sequence[Growth]) -> Floats:
+    """Mean absolute error of the whole's quality for each share and typical b, (n_shares, n_typical, n_families), families by name."""
+    families, place = np.unique([one.family for one in grown], return_inverse=True)
+    earlier, times, before, whole = np.array(
+        [(one.power(0, 1), one.sizes[2] / one.sizes[1], one.qualities[1], one.qualities[2]) for one in grown]
+    ).T
+    shares, typical = SHARES[:, None, None], TYPICAL[None, :, None]
+    powers = np.maximum((1 - shares) * typical + shares * earlier, 0.0)
+    errors = np.abs(1 - (1 - before) * times**-powers - whole)
+    own = place == np.arange(len(families))[:, None]
+    mean: Floats = errors @ (own / own.sum(axis=1, keepdims=True)).T
+    return mean
+
+
+def _by_family(grown: Sequence[Growth]) -> dict[str, float]:
     found: defaultdict[str, list[float]] = defaultdict(list)
     for one in grown:
-        found[one.family].append(one.power(first, second))
+        found[one.family].append(one.power(1, 2))
     return {family: fmean(values) for family, values in sorted(found.items())}
 
 
@@ -121,8 +142,9 @@ def grow(quality: float, times: float, power: float) -> float:
 def judged(grown: Sequence[Growth]) -> dict[str, dict[str, float]]:
     """Method → family left out → mean absolute error of the whole's quality, predicted from a third (and a tenth) of the set."""
     errors: dict[str, defaultdict[str, list[float]]] = {name: defaultdict(list) for name in METHODS}
-    for family in sorted({one.family for one in grown}):
-        model = PowerModel.of([one for one in grown if one.family != family])
+    families, all_losses = sorted({one.family for one in grown}), losses(grown)
+    for k, family in enumerate(families):
+        model = PowerModel.best(np.delete(all_losses, k, axis=2).mean(axis=2))
         for one in (one for one in grown if one.family == family):
             own, times = one.power(0, 1), one.sizes[2] / one.sizes[1]
             said = (model.power(own), 0.0, max(own, 0.0))
@@ -154,8 +176,8 @@ def more_images(
             else "What would more images bring? Not known: there are no records of views, DATASET@train10 and DATASET@train33"
         )
         return MoreImages(gains=(), next_pair=name, next_gain=next_gain, errors={}, sentences=(why,))
-    model, losses = PowerModel.of(grown), judged(grown)
-    low, high = (max(model.mean + float(np.quantile(model.residuals, q)), 0.0) for q in (0.05, 0.95))
+    model, left_out = PowerModel.of(grown), judged(grown)
+    low, high = (max(float(np.quantile(model.powers, q)), 0.0) for q in (0.05, 0.95))
     gains = tuple(
         Gain(
             times=t,
@@ -171,18 +193,18 @@ def more_images(
         gains=gains,
         next_pair=name,
         next_gain=round(next_gain, 4),
-        errors={key: bootstrap(values) for key, values in losses.items()},
+        errors={key: bootstrap(values) for key, values in left_out.items()},
         sentences=(
             f"What would more images bring? Twice as many {words[0]}, four times {words[1]} for {pair.label}; {instead}",
-            _judgement(losses, families),
+            _judgement(left_out, families),
         ),
     )
 
 
-def _judgement(losses: Mapping[str, Mapping[str, float]], families: int) -> str:
-    own = bootstrap(losses["families"])
+def _judgement(left_out: Mapping[str, Mapping[str, float]], families: int) -> str:
+    own = bootstrap(left_out["families"])
     rivals = [
-        f"{name} {bootstrap(losses[name]).mean:.3f} (ours {difference(losses['families'], losses[name]).verdict})"
+        f"{name} {bootstrap(left_out[name]).mean:.3f} (ours {difference(left_out['families'], left_out[name]).verdict})"
         for name in METHODS[1:]
     ]
     return (

@@ -63,6 +63,11 @@ def test_a_common_power_law_is_found_exactly() -> None:
     assert "big × mlp, would bring +0.020" in given.sentences[0]
 
 
+def test_a_few_sets_that_gain_much_do_not_raise_what_is_promised_to_all() -> None:
+    given = more_images(evidence_of([0.2] * 18 + [1.4] * 4), PAIR, 0.7, None)
+    assert given.gains[0].gain == pytest.approx(0.3 * (1 - 2**-0.2), abs=0.01)
+
+
 def test_noisy_sets_are_predicted_better_than_by_their_own_law_or_none() -> None:
     losses = judged(
         growths(evidence_of(np.random.default_rng(1).uniform(0.24, 0.3, 24).tolist(), noise=0.012))
