@@ -24,6 +24,7 @@ GROUNDS = {"measured": WHITE, "completed": BLUE, "incompatible": GREY}
 CELL_WIDTH_IN, CELL_HEIGHT_IN = 0.92, 0.42
 LABEL_IN = 0.085  # width of one character of a row label
 LOSS_HEIGHT_IN = 2.3
+LINE_IN = 0.165  # height of a line of the small print
 MINIMUM_WIDTH_IN = 9.5
 DOTS_PER_INCH = 120
 LONGEST_NAME, LONGEST_HEAD = 34, 26  # characters; a longer name is shortened in its middle
@@ -147,9 +148,14 @@ def draw_completion(completion: ZooCompletion, path: Path) -> None:
     grid = picture_grid(completion)
     longest_name = max(len(name) for _, name in grid.column_names)
     left = 0.3 + LABEL_IN * max(len(name) for name in (*grid.row_names, "head embeddings y1"))
-    top, bottom = 1.35 + LABEL_IN * 0.62 * longest_name, LOSS_HEIGHT_IN + 1.55
+    top = 1.35 + LABEL_IN * 0.62 * longest_name
     grid_width, grid_height = grid.n_columns * CELL_WIDTH_IN, (grid.n_rows + 0.25) * CELL_HEIGHT_IN
     width = max(left + grid_width + 0.3 + LABEL_IN * 0.65 * longest_name, MINIMUM_WIDTH_IN)
+    kinds = [one.sentence for one in completion.held_out]
+    sentences = [verdict(completion), *kinds, *completion.matrix.notes]
+    lines = [line for sentence in sentences for line in textwrap.wrap(sentence, int(width / 0.072))]
+    floor = 0.75 + LINE_IN * len(lines)
+    bottom = floor + LOSS_HEIGHT_IN + 0.35
     size = (width, top + grid_height + bottom)
     figure = Figure(figsize=size, facecolor="white")
     FigureCanvasAgg(figure)
@@ -160,12 +166,9 @@ def draw_completion(completion: ZooCompletion, path: Path) -> None:
     half = min(width / 2, 6.5)
     _draw_grid(axes(left, bottom, grid_width, grid_height), grid, top)
     _draw_title(figure, completion, size[1])
-    _draw_loss(axes(0.85, 1.2, half - 1.2, LOSS_HEIGHT_IN - 0.4), completion)
-    _draw_rivals(axes(half + 1.1, 1.2, half - 1.9, LOSS_HEIGHT_IN - 0.4), completion)
-    kinds = [one.sentence for one in completion.held_out]
-    sentences = [verdict(completion), *kinds, *completion.matrix.notes]
-    lines = [line for sentence in sentences for line in textwrap.wrap(sentence, int(width / 0.072))]
-    _write(figure, 0.3, 0.35, "\n".join(lines), fontsize=8.5, color=FAINT)
+    _draw_loss(axes(0.85, floor, half - 1.2, LOSS_HEIGHT_IN - 0.4), completion)
+    _draw_rivals(axes(half + 1.1, floor, half - 1.9, LOSS_HEIGHT_IN - 0.4), completion)
+    _write(figure, 0.3, 0.1 + LINE_IN * len(lines) / 2, "\n".join(lines), fontsize=8.5, color=FAINT)
     save_picture(figure, path, DOTS_PER_INCH)
 
 
