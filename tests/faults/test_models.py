@@ -40,7 +40,13 @@ def test_what_is_torn_of_a_judgement_counts_as_none(
     "domain", ["../../x", "a/b", "industrial/..", "\x1b[31m", "%s", "industrial,nowhere"]
 )
 def test_a_domain_is_a_name_and_never_a_path(run: Run, shipped: Path, domain: str) -> None:
-    before = sorted(path.name for path in shipped.parent.rglob("*"))
+    # Records that were read are remembered in the cache, under names of their own.
+    cache = shipped.parent / "cache"
+
+    def there() -> list[str]:
+        return sorted(p.name for p in shipped.parent.rglob("*") if not p.is_relative_to(cache))
+
+    before = there()
     run("boosting", "train", "--domain", domain).refused()
     run("als", "train", "--domain", domain).refused()
-    assert sorted(path.name for path in shipped.parent.rglob("*")) == before
+    assert there() == before
