@@ -20,7 +20,18 @@ from reports import RESULTS, write_report
 from lib.command_line import FILE, run_command, weights_options
 from lib.config import Settings
 from lib.datasets import load_data_set
-from lib.fit.choice import Candidate, Labels, best_of, calibrated, choose, equals_of, mixed, paired, tempered
+from lib.fit.choice import (
+    Candidate,
+    Labels,
+    best_of,
+    calibrated,
+    choose,
+    equals_of,
+    mixed,
+    paired,
+    team_of,
+    tempered,
+)
 from lib.fit.division import divided
 from lib.fit.hearing import pair_name
 from lib.fit.place import RECORDS, Place
@@ -33,12 +44,8 @@ Rule = Callable[[Sequence[Candidate], Labels], Candidate]
 
 def _networks(ready: Sequence[Candidate], labels: Labels, size: int) -> Candidate:
     """The mean of the best pairs of so many networks."""
-    best = best_of(ready, labels, "accuracy")
-    members: list[Candidate] = []
-    for one in sorted(ready, key=lambda c: paired(c, best, labels, "accuracy").worse):
-        if len(members) < size and one.network not in {m.network for m in members}:
-            members.append(one)
-    return mixed(members, labels) if size > 1 else members[0]
+    members = team_of(best_of(ready, labels, "accuracy"), ready, labels, "accuracy", size)
+    return mixed(members, labels)
 
 
 def _beyond_noise(ready: Sequence[Candidate], labels: Labels) -> Candidate:

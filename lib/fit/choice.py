@@ -7,7 +7,7 @@ does (`lib.zoo.jobs.validation_scores`); what is reported is the metric that was
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -168,18 +168,37 @@ def _ensemble(
     """The mean of the best pairs of three networks, or of two, where it saves `PAYS` of the best pair's error; None where none
     does. Networks err apart, heads on one network alike. To ask for a saving beyond its standard error would cost hits: docs/fit.md
     has the measurement."""
-    order = sorted(ready, key=lambda one: paired(one, best, labels, metric).worse)
-    members = [best]
-    for one in order:
-        fresh = one.network not in {member.network for member in members} and (one.known & best.known).any()
-        if fresh and _allowed(mixed([*members, one], labels), max_latency_ms, max_parameters):
-            members.append(one)
-    for size in range(min(len(members), MOST_MEMBERS), 1, -1):
+    members = team_of(
+        best,
+        ready,
+        labels,
+        metric,
+        MOST_MEMBERS,
+        lambda team: _allowed(team, max_latency_ms, max_parameters),
+    )
+    for size in range(len(members), 1, -1):
         team = mixed(members[:size], labels)
         least = PAYS * float(np.nanmean(brier(best, labels, metric)[team.known]))
         if paired(best, team, labels, metric).worse > least:
             return team
     return None
+
+
+def team_of(
+    best: Candidate,
+    ready: Sequence[Candidate],
+    labels: Labels,
+    metric: Metric,
+    size: int,
+    allowed: Callable[[Sequence[Candidate]], bool] = lambda team: True,
+) -> list[Candidate]:
+    """The best pairs of at most `size` networks, `best` first, then those that are least worse than it on images both answered."""
+    members = [best]
+    for one in sorted(ready, key=lambda one: paired(one, best, labels, metric).worse):
+        fresh = one.network not in {member.network for member in members} and (one.known & best.known).any()
+        if len(members) < size and fresh and allowed([*members, one]):
+            members.append(one)
+    return members
 
 
 def mixed(members: Sequence[Candidate], labels: Labels) -> Candidate:
@@ -196,6 +215,6 @@ def mixed(members: Sequence[Candidate], labels: Labels) -> Candidate:
     )
 
 
-def _allowed(one: Candidate, max_latency_ms: float | None, max_parameters: int | None) -> bool:
-    slow = max_latency_ms is not None and one.latency_ms > max_latency_ms
-    return not slow and (max_parameters is None or one.parameters <= max_parameters)
+def _allowed(team: Sequence[Candidate], max_latency_ms: float | None, max_parameters: int | None) -> bool:
+    slow = max_latency_ms is not None and sum(one.latency_ms for one in team) > max_latency_ms
+    return not slow and (max_parameters is None or sum(one.parameters for one in team) <= max_parameters)

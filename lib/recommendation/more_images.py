@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ NO_ERROR = 0.005  # where nothing is wrong any more, a power of it is none
 TYPICAL = np.arange(0.0, 1.51, 0.02)  # values of b
 SHARES = np.array([0.0, 0.25, 0.5, 0.75, 1.0])  # of a set's own b
 Floats = npt.NDArray[np.float64]
+Number = TypeVar("Number", float, Floats)
 METHODS = ("families", "no gain", "own power law")
 
 
@@ -94,7 +96,7 @@ class PowerModel:
     @classmethod
     def of(cls, grown: Sequence[Growth]) -> PowerModel:
         """What predicts the whole from the second size best, on average over families."""
-        return cls.best(losses(grown).mean(axis=2), tuple(_by_family(grown).values()))
+        return cls.best(losses(grown).mean(axis=2), _family_powers(grown))
 
     @classmethod
     def best(cls, mean: Floats, powers: tuple[float, ...] = ()) -> PowerModel:
@@ -117,20 +119,20 @@ def losses(grown: Sequence[Growth]) -> Floats:
     ).T
     shares, typical = SHARES[:, None, None], TYPICAL[None, :, None]
     powers = np.maximum((1 - shares) * typical + shares * earlier, 0.0)
-    errors = np.abs(1 - (1 - before) * times**-powers - whole)
+    errors = np.abs(grow(before, times, powers) - whole)
     own = place == np.arange(len(families))[:, None]
     mean: Floats = errors @ (own / own.sum(axis=1, keepdims=True)).T
     return mean
 
 
-def _by_family(grown: Sequence[Growth]) -> dict[str, float]:
+def _family_powers(grown: Sequence[Growth]) -> tuple[float, ...]:
     found: defaultdict[str, list[float]] = defaultdict(list)
     for one in grown:
         found[one.family].append(one.power(1, 2))
-    return {family: fmean(values) for family, values in sorted(found.items())}
+    return tuple(map(fmean, found.values()))
 
 
-def grow(quality: float, times: float, power: float) -> float:
+def grow(quality: Number, times: Number, power: Number) -> Number:
     """Quality with `times` as many images.
 
     >>> grow(0.8, 4, 0.5)
